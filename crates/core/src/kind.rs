@@ -1,0 +1,66 @@
+//! All that differs between transaction types, in one place per type. A new type is one file
+//! under `kind/`, one variant of [`TransactionType`] and one line in [`KINDS`].
+
+mod card;
+mod p2p;
+mod crypto;
+mod top_up;
+mod withdrawal;
+mod bill_payment;
+mod earnings;
+mod other;
+
+use crate::display::Display;
+use crate::json::Json;
+use crate::rejection::FieldError;
+use crate::transaction::{Side, Transaction, TransactionType};
+
+/// The rules of one transaction type.
+pub trait Kind: Sync {
+    fn transaction_type(&self) -> TransactionType;
+
+    /// The product that items of this type belong to when none is given.
+    fn product(&self) -> &'static str;
+
+    /// Checks the type's well-known metadata fields; what it does not know passes.
+    fn check(&self, metadata: &Json) -> Vec<FieldError>;
+
+    /// What people read: computed for every answer, never stored as the truth.
+    fn display(&self, item: &Transaction) -> Display;
+
+    /// Which way the money goes when the request does not say.
+    fn side(&self, metadata: &Json) -> Side;
+
+    /// The metadata fields that are sensitive.
+    fn secrets(&self) -> &'static [&'static str];
+
+    /// A body as a client would send it, for documentation and tests; it names no user.
+    fn example(&self) -> &'static str;
+}
+
+/// Every kind, in the order of [`TransactionType::ALL`].
+pub const KINDS: &[&dyn Kind] = &[
+    &card::Card,
+    &p2p::P2p,
+    &crypto::Crypto,
+    &top_up::TopUp,
+    &withdrawal::Withdrawal,
+    &bill_payment::BillPayment,
+    &earnings::Earnings,
+    &other::Other,
+];
+
+/// The rules of a type.
+#[must_use]
+pub fn of(transaction_type: TransactionType) -> &'static dyn Kind {
+    match transaction_type {
+        TransactionType::Card => &card::Card,
+        TransactionType::P2p => &p2p::P2p,
+        TransactionType::Crypto => &crypto::Crypto,
+        TransactionType::TopUp => &top_up::TopUp,
+        TransactionType::Withdrawal => &withdrawal::Withdrawal,
+        TransactionType::BillPayment => &bill_payment::BillPayment,
+        TransactionType::Earnings => &earnings::Earnings,
+        TransactionType::Other => &other::Other,
+    }
+}

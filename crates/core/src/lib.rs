@@ -1,0 +1,34 @@
+//! The rules of Daybook, and nothing else: values, commands, and the pure function that decides
+//! them. This crate does no I/O, never awaits, and reads neither clock nor randomness; time and
+//! ids arrive in the command. That is what makes every rule testable in a millisecond and every
+//! retry safe.
+
+pub mod limits;
+pub mod money;
+pub mod time;
+pub mod id;
+pub mod json;
+pub mod rejection;
+pub mod transaction;
+pub mod kind;
+pub mod display;
+pub mod command;
+pub mod decide;
+pub mod write_set;
+pub mod event;
+pub mod stats;
+pub mod query;
+pub mod cursor;
+pub mod search;
+
+pub use command::{Action, IdempotencyKey, Submission};
+pub use decide::decide;
+pub use event::{Event, EventType};
+pub use id::{EventSeq, TransactionId, UserId};
+pub use json::Json;
+pub use money::{Amount, Currencies, Currency};
+pub use query::Query;
+pub use rejection::{FieldError, Rejection};
+pub use time::Timestamp;
+pub use transaction::{NewTransaction, Patch, Side, Status, Transaction, TransactionType};
+pub use write_set::{Outcome, Reply, Snapshot, Verdict, WriteSet};

@@ -1,0 +1,413 @@
+//! Questions about a user's feed: what may be asked, and what an index must know to answer.
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::cursor::Position;
+use crate::id::{UserId, fnv128};
+use crate::json::Json;
+use crate::limits::{
+    FILTER_VALUES_MAX, METADATA_FILTERS_MAX, PAGE_OFFSET_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
+};
+use crate::money::Amount;
+use crate::search::{self, Clause, Decimal, Fact};
+use crate::time::{Moment, Timestamp};
+use crate::transaction::{Side, Status, TransactionType};
+
+/// A checked question about one user's items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    pub user_id: UserId,
+    /// In the range, with `from` and without `to`.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub amount_min: Option<Amount>,
+    pub amount_max: Option<Amount>,
+    /// Each group holds index terms of which one must be there.
+    pub any_of: Vec<Vec<String>>,
+    /// Index terms of which none may be there.
+    pub none_of: Vec<String>,
+    /// Conditions that only the item's metadata can answer.
+    pub compare: Vec<Compare>,
+    pub search: Vec<Clause>,
+    pub order: Order,
+    pub paging: Paging,
+    /// Names the question, without the place in its answer.
+    pub digest: u128,
+}
+
+/// Which items come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By how well they match the search, then newest first.
+    Best,
+    Newest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paging {
+    Page { page: u64, size: u32 },
+    Cursor { after: Option<Position>, limit: u32 },
+}
+
+/// A comparison with a metadata value. Numbers compare by value, texts by code point; values of
+/// another type than the operand do not match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    pub path: String,
+    pub op: CompareOp,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    Gte,
+    Gt,
+    Lte,
+    Lt,
+}
+
+impl Compare {
+    /// Whether any value at the path compares as asked.
+    #[must_use]
+    pub fn matches(&self, metadata: &Json) -> bool {
+        let mut found = false;
+        metadata.visit(&mut |path, value| {
+            if path == self.path && !found {
+                let order = match value {
+                    Json::Number(text) => Decimal::parse(text)
+                        .zip(Decimal::parse(&self.value))
+                        .map(|(a, b)| a.cmp(&b)),
+                    Json::String(text) => Some(text.as_str().cmp(self.value.as_str())),
+                    Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+                };
+                found = order.is_some_and(|order| match self.op {
+                    CompareOp::Gte => order.is_ge(),
+                    CompareOp::Gt => order.is_gt(),
+                    CompareOp::Lte => order.is_le(),
+                    CompareOp::Lt => order.is_lt(),
+                });
+            }
+        });
+        found
+    }
+}
+
+/// One parameter that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ParameterError {
+    pub parameter: String,
+    pub code: &'static str,
+    pub detail: String,
+}
+
+/// Why parameters are no question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    #[error("there is no parameter '{name}' here; the parameters are {known}")]
+    UnknownParameter { name: String, known: String },
+    #[error("`user_id` is required where no token says who asks")]
+    MissingUser,
+    #[error("the cursor is damaged or belongs to another question; start without a cursor")]
+    BadCursor,
+    #[error("{} parameters break a rule; see `errors`", .0.len())]
+    Invalid(Vec<ParameterError>),
+}
+
+/// The parameters that a feed question takes, besides `metadata.<path>` with or without operator.
+pub const PARAMETERS: &[&str] = &[
+    "user_id", "transaction_type", "product", "status", "currency", "side", "start_date",
+    "end_date", "min_amount", "max_amount", "search_query", "direction", "merchant_name",
+    "card_last_four", "peer_name", "source", "external_id", "sort", "page", "page_size", "cursor",
+    "limit",
+];
+/// Filters that are short names of a metadata path.
+const METADATA_NAMES: &[&str] = &["direction", "merchant_name", "card_last_four", "peer_name"];
+/// What says where in the answer to look, not what is asked.
+const PLACE: &[&str] = &["page", "page_size", "cursor", "limit", "user_id"];
+
+impl Query {
+    /// Reads the parameters of a request. `user` is who asks, when a token says so; it wins.
+    ///
+    /// # Errors
+    /// Names the unknown parameter, or every parameter that breaks a rule.
+    pub fn parse(pairs: &[(String, String)], user: Option<&UserId>) -> Result<Self, QueryError> {
+        let known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("metadata.");
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !known(name)) {
+            let known = format!("{}, metadata.<path>", PARAMETERS.join(", "));
+            return Err(QueryError::UnknownParameter { name: name.clone(), known });
+        }
+        let mut p = Parser { pairs, errors: Vec::new() };
+        let named = p.one("user_id").map(UserId::parse);
+        let user_id = match (user, named) {
+            (Some(user), _) => user.clone(),
+            (None, Some(Ok(user))) => user,
+            (None, Some(Err(detail))) => {
+                p.error("user_id", "USER_ID", detail);
+                return Err(QueryError::Invalid(p.errors));
+            }
+            (None, None) => return Err(QueryError::MissingUser),
+        };
+        let mut query = Self {
+            digest: digest(pairs, &user_id),
+            user_id,
+            from: p.moment("start_date").map_or(Timestamp::MIN, |m| m.start(&TimeZone::UTC)),
+            to: p.moment("end_date").map_or(Timestamp::END, |m| m.end(&TimeZone::UTC)),
+            amount_min: p.amount("min_amount"),
+            amount_max: p.amount("max_amount"),
+            any_of: Vec::new(),
+            none_of: Vec::new(),
+            compare: Vec::new(),
+            search: p.search(),
+            order: Order::Newest,
+            paging: Paging::Page { page: 1, size: PAGE_SIZE_DEFAULT },
+        };
+        p.facts(&mut query);
+        p.metadata(&mut query);
+        query.order = p.order(!query.search.is_empty());
+        query.paging = p.paging(query.digest)?;
+        if p.errors.is_empty() { Ok(query) } else { Err(QueryError::Invalid(p.errors)) }
+    }
+
+    /// All items of a user, newest first.
+    #[must_use]
+    pub fn all_of(user_id: UserId, paging: Paging) -> Self {
+        Self {
+            digest: digest(&[], &user_id),
+            user_id,
+            from: Timestamp::MIN,
+            to: Timestamp::END,
+            amount_min: None,
+            amount_max: None,
+            any_of: Vec::new(),
+            none_of: Vec::new(),
+            compare: Vec::new(),
+            search: Vec::new(),
+            order: Order::Newest,
+            paging,
+        }
+    }
+
+    /// Whether the index of words and terms is needed to answer.
+    #[must_use]
+    pub fn needs_index(&self) -> bool {
+        !(self.any_of.is_empty() && self.none_of.is_empty() && self.search.is_empty())
+    }
+
+    /// Whether each found item must be looked at, because no index knows the answer.
+    #[must_use]
+    pub fn needs_items(&self) -> bool {
+        self.amount_min.is_some() || self.amount_max.is_some() || !self.compare.is_empty()
+    }
+}
+
+/// Hashes the question without the place in its answer; the order of parameters says nothing.
+fn digest(pairs: &[(String, String)], user: &UserId) -> u128 {
+    let mut asked: Vec<&(String, String)> =
+        pairs.iter().filter(|(name, _)| !PLACE.contains(&name.as_str())).collect();
+    asked.sort_unstable();
+    let mut parts: Vec<&[u8]> = vec![user.as_str().as_bytes()];
+    parts.extend(asked.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+    fnv128(&parts)
+}
+
+struct Parser<'a> {
+    pairs: &'a [(String, String)],
+    errors: Vec<ParameterError>,
+}
+
+impl<'a> Parser<'a> {
+    fn error(&mut self, parameter: &str, code: &'static str, detail: impl Into<String>) {
+        self.errors.push(ParameterError {
+            parameter: parameter.to_owned(),
+            code,
+            detail: detail.into(),
+        });
+    }
+
+    fn all(&self, name: &str) -> Vec<&'a str> {
+        self.pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+
+    /// The value of a parameter that may stand once.
+    fn one(&mut self, name: &str) -> Option<&'a str> {
+        let values = self.all(name);
+        if values.len() > 1 {
+            self.error(name, "REPEATED", format!("`{name}` may stand only once"));
+        }
+        values.first().copied()
+    }
+
+    fn moment(&mut self, name: &str) -> Option<Moment> {
+        let parsed = Moment::parse(self.one(name)?);
+        parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
+    }
+
+    fn amount(&mut self, name: &str) -> Option<Amount> {
+        let parsed = Amount::parse_any(self.one(name)?);
+        parsed.map_err(|error| self.error(name, "AMOUNT", error.to_string())).ok()
+    }
+
+    fn search(&mut self) -> Vec<Clause> {
+        let Some(text) = self.one("search_query") else {
+            return Vec::new();
+        };
+        match search::parse(text) {
+            Ok(clauses) if clauses.is_empty() => {
+                self.error("search_query", "EMPTY", "the search text has no word");
+                clauses
+            }
+            Ok(clauses) => clauses,
+            Err(detail) => {
+                self.error("search_query", "LENGTH", detail);
+                Vec::new()
+            }
+        }
+    }
+
+    fn facts(&mut self, query: &mut Query) {
+        self.named(query, "transaction_type", TransactionType::names(), |text| {
+            TransactionType::from_name(text).map(|t| Fact::Type(t.name()).term())
+        });
+        self.named(query, "status", Status::names(), |text| {
+            Status::from_name(text).map(|s| Fact::Status(s.name()).term())
+        });
+        self.named(query, "side", Side::names(), |text| {
+            Side::from_name(text).map(|s| Fact::Side(s.name()).term())
+        });
+        let upper = |text: &str| Some(Fact::Currency(&text.to_ascii_uppercase()).term());
+        self.named(query, "currency", String::new(), upper);
+        self.named(query, "product", String::new(), |text| Some(Fact::Product(text).term()));
+        self.named(query, "source", String::new(), |text| Some(Fact::Source(text).term()));
+        self.named(query, "external_id", String::new(), |text| Some(Fact::ExternalId(text).term()));
+    }
+
+    /// A filter that may repeat: any of its values.
+    fn named(
+        &mut self,
+        query: &mut Query,
+        name: &str,
+        names: String,
+        term: impl Fn(&str) -> Option<String>,
+    ) {
+        let values = self.all(name);
+        if values.len() > FILTER_VALUES_MAX {
+            let detail = format!("`{name}` stands more than {FILTER_VALUES_MAX} times");
+            return self.error(name, "REPEATED", detail);
+        }
+        let mut terms = Vec::new();
+        for value in values {
+            match term(value) {
+                Some(term) => terms.push(term),
+                None => self.error(name, "ONE_OF", format!("`{name}` is one of {names}")),
+            }
+        }
+        if !terms.is_empty() {
+            query.any_of.push(terms);
+        }
+    }
+
+    fn metadata(&mut self, query: &mut Query) {
+        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut conditions = 0;
+        for (name, value) in self.pairs {
+            let short = METADATA_NAMES.contains(&name.as_str()).then_some(name.as_str());
+            let Some(rest) = name.strip_prefix("metadata.").or(short) else {
+                continue;
+            };
+            conditions += 1;
+            let (path, op) = match rest.strip_suffix(']').and_then(|r| r.rsplit_once('[')) {
+                Some((path, op)) => (path, Some(op)),
+                None => (rest, None),
+            };
+            if path.is_empty() {
+                self.error(name, "PATH", "a metadata filter names a path, as metadata.city");
+                continue;
+            }
+            let compare = |op| Compare { path: path.to_owned(), op, value: value.clone() };
+            let keys = search::filter_keys(value);
+            let terms = keys.iter().map(|key| Fact::Metadata(path, key).term());
+            match op {
+                None => match groups.iter_mut().find(|(known, _)| *known == path) {
+                    Some((_, any)) => any.extend(terms),
+                    None => groups.push((path, terms.collect())),
+                },
+                Some("ne") => query.none_of.extend(terms),
+                Some("exists") => match value.as_str() {
+                    "true" => query.any_of.push(vec![Fact::Exists(path).term()]),
+                    "false" => query.none_of.push(Fact::Exists(path).term()),
+                    _ => self.error(name, "ONE_OF", "`exists` is true or false"),
+                },
+                Some("gte") => query.compare.push(compare(CompareOp::Gte)),
+                Some("gt") => query.compare.push(compare(CompareOp::Gt)),
+                Some("lte") => query.compare.push(compare(CompareOp::Lte)),
+                Some("lt") => query.compare.push(compare(CompareOp::Lt)),
+                Some(_) => {
+                    self.error(name, "OPERATOR", "the operators are gte, gt, lte, lt, ne, exists");
+                }
+            }
+        }
+        if conditions > METADATA_FILTERS_MAX {
+            let detail = format!("at most {METADATA_FILTERS_MAX} metadata filters");
+            self.error("metadata", "TOO_MANY", detail);
+        }
+        query.any_of.extend(groups.into_iter().map(|(_, terms)| terms));
+        // Only items that have the path can compare; the index knows which those are.
+        let exists = query.compare.iter().map(|c| vec![Fact::Exists(&c.path).term()]);
+        query.any_of.extend(exists.collect::<Vec<_>>());
+    }
+
+    fn order(&mut self, searching: bool) -> Order {
+        match self.one("sort") {
+            None if searching => Order::Best,
+            None | Some("-created_at") => Order::Newest,
+            Some("best") if searching => Order::Best,
+            Some(_) => {
+                let detail = "`sort` is -created_at, or best where there is a search_query";
+                self.error("sort", "ONE_OF", detail);
+                Order::Newest
+            }
+        }
+    }
+
+    fn paging(&mut self, digest: u128) -> Result<Paging, QueryError> {
+        let (cursor, limit) = (self.one("cursor"), self.one("limit"));
+        let (page, size) = (self.one("page"), self.one("page_size"));
+        if cursor.is_some() || limit.is_some() {
+            if page.is_some() || size.is_some() {
+                self.error("page", "EXCLUSIVE", "page by number or by cursor, not both");
+            }
+            let after = match cursor {
+                None | Some("") => None,
+                Some(text) => Some(Position::decode(text, digest).ok_or(QueryError::BadCursor)?),
+            };
+            let limit = self.number("limit", limit, PAGE_SIZE_DEFAULT.into(), PAGE_SIZE_MAX.into());
+            return Ok(Paging::Cursor { after, limit: u32::try_from(limit).unwrap_or(1) });
+        }
+        let page = self.number("page", page, 1, u64::MAX);
+        let size = self.number("page_size", size, PAGE_SIZE_DEFAULT.into(), PAGE_SIZE_MAX.into());
+        if (page - 1).saturating_mul(size) > PAGE_OFFSET_MAX {
+            let detail = format!("page numbers reach {PAGE_OFFSET_MAX} items; use a cursor beyond");
+            self.error("page", "RANGE", detail);
+        }
+        Ok(Paging::Page { page, size: u32::try_from(size).unwrap_or(1) })
+    }
+
+    fn number(&mut self, name: &str, value: Option<&str>, default: u64, max: u64) -> u64 {
+        let Some(text) = value else {
+            return default;
+        };
+        match text.parse::<u64>() {
+            Ok(number) if (1..=max).contains(&number) => number,
+            _ => {
+                let detail = if max == u64::MAX {
+                    format!("`{name}` is a whole number from 1 on")
+                } else {
+                    format!("`{name}` is a whole number from 1 to {max}")
+                };
+                self.error(name, "RANGE", detail);
+                default
+            }
+        }
+    }
+}

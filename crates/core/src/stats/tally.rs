@@ -1,0 +1,292 @@
+//! From buckets to an answer: which detail a day needs, and what it all adds up to.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Cell, Dims, SLOT_US, SLOTS_PER_DAY, Slot, Summary, slot_start};
+use crate::money::{Amount, Currency, Total};
+use crate::time::{Day, Timestamp, date_in, midnight};
+use crate::transaction::{Side, Transaction};
+
+/// The time that a question is about. `from` is in it, `to` is not.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub tz: TimeZone,
+}
+
+impl Span {
+    /// All time, in UTC.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { from: Timestamp::MIN, to: Timestamp::END, tz: TimeZone::UTC }
+    }
+
+    /// The UTC days that the span touches, first and last.
+    #[must_use]
+    pub fn days(&self) -> (Day, Day) {
+        (self.from.day(), Timestamp::from_micros(self.to.micros() - 1).day())
+    }
+
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+/// What must be read of one UTC day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DayPlan {
+    /// The day's summary; where days are counted in the zone, its slot counts too.
+    Whole,
+    /// The slots, without those that a boundary cuts: their items are read one by one.
+    Parts { slots: Vec<u8>, cut: Vec<u8> },
+}
+
+/// Decides how much of a UTC day lies in the span, and whether slots can answer for it.
+#[must_use]
+pub fn plan_day(day: Day, span: &Span) -> DayPlan {
+    let (start, end) = (day.start(), day.end());
+    let mut cut: Vec<u8> = Vec::new();
+    let mut cut_at = |at: Timestamp| {
+        if start < at && at < end && at.micros().rem_euclid(SLOT_US) != 0 {
+            cut.push(super::slot_of(at));
+        }
+    };
+    cut_at(span.from);
+    cut_at(span.to);
+    for midnight in midnights(day, &span.tz) {
+        cut_at(midnight);
+    }
+    let inside = span.from <= start && end <= span.to;
+    if inside && cut.is_empty() {
+        return DayPlan::Whole;
+    }
+    let slots = (0..SLOTS_PER_DAY as u8).filter(|slot| {
+        let from = slot_start(day, *slot);
+        let to = Timestamp::from_micros(from.micros() + SLOT_US);
+        !cut.contains(slot) && span.from <= from && to <= span.to
+    });
+    let slots = slots.collect();
+    cut.sort_unstable();
+    cut.dedup();
+    DayPlan::Parts { slots, cut }
+}
+
+/// The midnights of the zone that fall into a UTC day, its edges included.
+fn midnights(day: Day, tz: &TimeZone) -> impl Iterator<Item = Timestamp> {
+    let first = date_in(day.start(), tz);
+    let dates = [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(|d| d.tomorrow()).ok()];
+    let tz = tz.clone();
+    dates.into_iter().flatten().map(move |date| midnight(date, &tz))
+}
+
+/// One item that is counted by itself.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub created_at: Timestamp,
+    pub dims: Dims,
+    pub amount: Amount,
+}
+
+impl From<&Transaction> for Item {
+    fn from(item: &Transaction) -> Self {
+        Self { created_at: item.created_at, dims: Dims::of(item), amount: item.amount }
+    }
+}
+
+/// Adds up one currency.
+#[derive(Debug)]
+pub struct Tally {
+    currency: Currency,
+    tz: TimeZone,
+    cells: BTreeMap<Dims, Cell>,
+    largest: Option<Amount>,
+    smallest: Option<Amount>,
+    days: BTreeMap<Date, u64>,
+    updated_at: Timestamp,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn new(currency: Currency, tz: TimeZone) -> Self {
+        Self {
+            currency,
+            tz,
+            cells: BTreeMap::new(),
+            largest: None,
+            smallest: None,
+            days: BTreeMap::new(),
+            updated_at: Timestamp::default(),
+        }
+    }
+
+    /// Adds a whole UTC day. `counts` says how many items count in each slot.
+    ///
+    /// Returns true when the day's largest or smallest amount is only a bound that could matter:
+    /// the caller then gives every item of the day to [`Tally::add_extremes`].
+    #[must_use]
+    pub fn add_day(&mut self, day: Day, summary: &Summary, counts: &[(u8, u64)], at: Timestamp) -> bool {
+        for (dims, cell) in &summary.cells {
+            self.add_cell(dims, *cell);
+        }
+        let mut unsure = false;
+        if let Some(largest) = summary.largest
+            && self.largest.is_none_or(|known| largest.amount > known)
+        {
+            if largest.exact {
+                self.largest = Some(largest.amount);
+            }
+            unsure |= !largest.exact;
+        }
+        if let Some(smallest) = summary.smallest
+            && self.smallest.is_none_or(|known| smallest.amount < known)
+        {
+            if smallest.exact {
+                self.smallest = Some(smallest.amount);
+            }
+            unsure |= !smallest.exact;
+        }
+        self.count_day(day, counts);
+        self.updated_at = self.updated_at.max(at);
+        unsure
+    }
+
+    /// Adds slots of one day; returns as [`Tally::add_day`] does.
+    #[must_use]
+    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Slot>, wanted: &[u8], at: Timestamp) -> bool {
+        let mut bucket = super::Bucket { slots: slots.clone(), updated_at: at };
+        bucket.slots.retain(|slot, _| wanted.contains(slot));
+        let counts: Vec<(u8, u64)> =
+            bucket.slots.iter().map(|(slot, content)| (*slot, content.counted())).collect();
+        self.add_day(day, &bucket.summary(), &counts, at)
+    }
+
+    /// Adds one item in full.
+    pub fn add_item(&mut self, item: &Item) {
+        self.add_cell(&item.dims, Cell { count: 1, total: item.amount.into() });
+        if item.dims.status.counts() {
+            *self.days.entry(date_in(item.created_at, &self.tz)).or_default() += 1;
+        }
+        self.add_extremes(item);
+    }
+
+    /// Looks only at the amount of an item that is counted already.
+    pub fn add_extremes(&mut self, item: &Item) {
+        if item.dims.status.counts() {
+            let amount = item.amount;
+            self.largest = Some(self.largest.map_or(amount, |known| known.max(amount)));
+            self.smallest = Some(self.smallest.map_or(amount, |known| known.min(amount)));
+        }
+    }
+
+    fn add_cell(&mut self, dims: &Dims, cell: Cell) {
+        match self.cells.get_mut(dims) {
+            Some(sum) => sum.add(cell),
+            None => drop(self.cells.insert(dims.clone(), cell)),
+        }
+    }
+
+    fn count_day(&mut self, day: Day, counts: &[(u8, u64)]) {
+        let first = date_in(day.start(), &self.tz);
+        let last = date_in(Timestamp::from_micros(day.end().micros() - 1), &self.tz);
+        for (slot, count) in counts.iter().filter(|(_, count)| *count > 0) {
+            // Within most UTC days there is one midnight at most, and often none.
+            let date = if first == last { first } else { date_in(slot_start(day, *slot), &self.tz) };
+            *self.days.entry(date).or_default() += count;
+        }
+    }
+
+    /// The answer; `None` when there is no item at all.
+    #[must_use]
+    pub fn finish(self) -> Option<Statistics> {
+        if self.cells.is_empty() {
+            return None;
+        }
+        let currency = self.currency;
+        let text = |total: Total| total.to_text(currency);
+        let sum = |keep: &dyn Fn(&Dims) -> bool| {
+            let mut sum = Cell::default();
+            for (_, cell) in self.cells.iter().filter(|(dims, _)| keep(dims)) {
+                sum.add(*cell);
+            }
+            sum
+        };
+        let counts = |dims: &Dims| dims.status.counts();
+        let all = sum(&counts);
+        let credit = sum(&|dims| counts(dims) && dims.side == Side::Credit).total;
+        let debit = sum(&|dims| counts(dims) && dims.side == Side::Debit).total;
+        let part = |cell: Cell| Part { transaction_count: cell.count, total: text(cell.total) };
+        let mut by_type = BTreeMap::new();
+        let mut by_status = BTreeMap::new();
+        for dims in self.cells.keys() {
+            let (kind, status) = (dims.transaction_type, dims.status);
+            if dims.status.counts() {
+                by_type
+                    .entry(kind.name())
+                    .or_insert_with(|| part(sum(&|d| counts(d) && d.transaction_type == kind)));
+            }
+            by_status.entry(status.name()).or_insert_with(|| part(sum(&|d| d.status == status)));
+        }
+        // The first of the days with the highest count: a tie goes to the earlier day.
+        let busiest = self.days.iter().rev().max_by_key(|(_, count)| **count);
+        Some(Statistics {
+            currency: currency.code().to_owned(),
+            transaction_count: all.count,
+            total_transaction_value: text(all.total),
+            average_transaction_value: text(all.total.average(all.count, currency)),
+            credit_total: text(credit),
+            debit_total: text(debit),
+            net: text(credit - debit),
+            largest: self.largest.map(|amount| amount.to_text(currency)),
+            smallest: self.smallest.map(|amount| amount.to_text(currency)),
+            highest_transaction_day: busiest
+                .map(|(date, count)| BusiestDay { date: date.to_string(), count: *count }),
+            by_type,
+            by_status,
+            last_updated: self.updated_at,
+        })
+    }
+
+    /// Notes that the books of this currency changed at a moment.
+    pub fn touched(&mut self, at: Timestamp) {
+        self.updated_at = self.updated_at.max(at);
+    }
+}
+
+/// The statistics of one user in one currency. Failed and cancelled items are in `by_status` only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statistics {
+    pub currency: String,
+    pub transaction_count: u64,
+    pub total_transaction_value: String,
+    /// Rounded half to even at the currency's last digit.
+    pub average_transaction_value: String,
+    pub credit_total: String,
+    pub debit_total: String,
+    /// Credit less debit.
+    pub net: String,
+    pub largest: Option<String>,
+    pub smallest: Option<String>,
+    pub highest_transaction_day: Option<BusiestDay>,
+    pub by_type: BTreeMap<&'static str, Part>,
+    pub by_status: BTreeMap<&'static str, Part>,
+    pub last_updated: Timestamp,
+}
+
+/// The day with the most items that count, in the zone asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BusiestDay {
+    pub date: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    pub transaction_count: u64,
+    pub total: String,
+}
