@@ -16,9 +16,9 @@ use crate::write_set::{
 
 /// Decides submissions in order: a refused action leaves no trace, a later one sees the earlier.
 #[must_use]
-pub fn decide(submissions: Vec<Submission>, snapshot: Snapshot) -> (Vec<Reply>, WriteSet) {
+pub fn decide(submissions: &[Submission], snapshot: Snapshot) -> (Vec<Reply>, WriteSet) {
     let mut books = Books::new(snapshot);
-    let replies = submissions.into_iter().map(|submission| books.answer(submission)).collect();
+    let replies = submissions.iter().map(|submission| books.answer(submission)).collect();
     (replies, books.finish())
 }
 
@@ -52,7 +52,7 @@ impl Books {
         }
     }
 
-    fn answer(&mut self, submission: Submission) -> Reply {
+    fn answer(&mut self, submission: &Submission) -> Reply {
         if let Some(key) = submission.key
             && let Some(answer) = self.answered_before(key, submission.actions.len())
         {
@@ -61,7 +61,7 @@ impl Books {
         let mut mark = Mark { events: self.events.len(), undo: Vec::new() };
         let (at, key, atomic) = (submission.at, submission.key, submission.atomic);
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(submission.actions.len());
-        for action in submission.actions {
+        for action in &submission.actions {
             verdicts.push(self.act(action, at, &mut mark));
         }
         if atomic && verdicts.iter().any(Result::is_err) {
@@ -110,21 +110,21 @@ impl Books {
         }
     }
 
-    fn act(&mut self, action: Action, at: Timestamp, mark: &mut Mark) -> Verdict {
+    fn act(&mut self, action: &Action, at: Timestamp, mark: &mut Mark) -> Verdict {
         match action {
-            Action::Record(new) => self.record(new, at, mark),
+            Action::Record(new) => self.record(new.clone(), at, mark),
             Action::Amend { id, owner, version, patch } => {
-                let old = self.owned(id, owner.as_ref(), version)?;
-                self.amend(old, &patch, at, mark)
+                let old = self.owned(*id, owner.as_ref(), *version)?;
+                self.amend(old, patch, at, mark)
             }
             Action::Erase { id, owner, version } => {
-                let old = self.owned(id, owner.as_ref(), version)?;
+                let old = self.owned(*id, owner.as_ref(), *version)?;
                 let last = Transaction { version: old.version + 1, seq: self.seq(), ..old.clone() };
                 self.log(EventType::Deleted, at, &last, Some(old.seq));
-                self.write(id, Some(old), None, mark);
-                Ok(Outcome::Deleted(id))
+                self.write(*id, Some(old), None, mark);
+                Ok(Outcome::Deleted(*id))
             }
-            Action::Refused(rejection) => Err(rejection),
+            Action::Refused(rejection) => Err(rejection.clone()),
         }
     }
 

@@ -1,10 +1,16 @@
-//! What people read about an item (its `display`), and the checks of metadata fields that several
-//! kinds share. The kinds under `kind/` say which apply.
+//! What people read about an item (its `display`): computed for every answer and never stored as
+//! the truth. The kinds under `kind/` say what their items show; here is what they share.
+
+mod brands;
+mod category;
+mod merchant;
 
 use serde::Serialize;
 
 use crate::json::Json;
-use crate::rejection::FieldError;
+
+pub use category::Category;
+pub use merchant::merchant;
 
 /// The `display` object of a feed item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,11 +28,31 @@ pub struct Display {
     pub card: Option<String>,
 }
 
+impl Display {
+    /// A title and a category; a kind adds what else it knows.
+    #[must_use]
+    pub fn titled(title: impl Into<String>, category: Category) -> Self {
+        Self {
+            title: title.into(),
+            subtitle: None,
+            category: category.name(),
+            merchant: None,
+            card: None,
+        }
+    }
+}
+
 /// Joins what there is with a middle dot.
 #[must_use]
 pub fn join(parts: &[Option<&str>]) -> Option<String> {
-    let parts: Vec<&str> = parts.iter().copied().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(" · "))
+    let mut joined = String::new();
+    for part in parts.iter().copied().flatten().filter(|part| !part.is_empty()) {
+        if !joined.is_empty() {
+            joined.push_str(" · ");
+        }
+        joined.push_str(part);
+    }
+    (!joined.is_empty()).then_some(joined)
 }
 
 /// `•••• 5678`
@@ -35,48 +61,50 @@ pub fn masked_card(last_four: &str) -> String {
     format!("•••• {last_four}")
 }
 
-/// The merchant's name as people know it.
+/// The text or the number of the first of these keys that has one.
 #[must_use]
-pub fn merchant(raw: &str) -> String {
-    raw.to_owned()
+pub fn first<'a>(metadata: &'a Json, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| match metadata.get(name) {
+        Some(Json::Number(text)) => Some(&**text),
+        _ => metadata.text(name),
+    })
 }
 
-/// The stable category of a merchant.
+/// A name that programs use, as a sentence begins: `bank_transfer` becomes `Bank transfer`. What
+/// has spaces or capitals already is meant for people and stays as it is.
 #[must_use]
-pub fn category(_merchant_category: Option<&str>, _merchant: Option<&str>) -> &'static str {
-    "other"
+pub fn humanized(name: &str) -> String {
+    if name.contains(char::is_whitespace) || name.contains(char::is_uppercase) {
+        return name.to_owned();
+    }
+    let spaced = name.replace(['_', '-'], " ");
+    let mut chars = spaced.chars();
+    match chars.next() {
+        Some(initial) => initial.to_uppercase().chain(chars).collect(),
+        None => spaced,
+    }
 }
 
-/// Refuses fields that are there and are no text.
-pub fn check_text(metadata: &Json, names: &[&str], errors: &mut Vec<FieldError>) {
-    for name in names {
-        match metadata.get(name) {
-            None | Some(Json::Null | Json::String(_)) => {}
-            Some(_) => wrong(name, "TYPE", "is a text", errors),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subtitle_joins_only_what_there_is() {
+        assert_eq!(join(&[Some("a"), None, Some(""), Some("b")]).as_deref(), Some("a · b"));
+        assert_eq!(join(&[None, Some("")]), None);
+    }
+
+    #[test]
+    fn names_for_programs_become_words_and_words_stay() {
+        for (name, expected) in [
+            ("bank_transfer", "Bank transfer"),
+            ("cash", "Cash"),
+            ("ACH", "ACH"),
+            ("Apple Pay", "Apple Pay"),
+            ("", ""),
+        ] {
+            assert_eq!(humanized(name), expected);
         }
     }
-}
-
-/// Refuses a card number part that is not exactly four digits.
-pub fn check_last_four(metadata: &Json, name: &str, errors: &mut Vec<FieldError>) {
-    let four = |text: &str| text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
-    match metadata.get(name) {
-        None | Some(Json::Null) => {}
-        Some(Json::String(text)) if four(text) => {}
-        Some(_) => wrong(name, "LAST_FOUR", "is a text of exactly four digits", errors),
-    }
-}
-
-/// Refuses a text that is none of the accepted ones.
-pub fn check_one_of(metadata: &Json, name: &str, accepted: &[&str], errors: &mut Vec<FieldError>) {
-    match metadata.get(name) {
-        None | Some(Json::Null) => {}
-        Some(Json::String(text)) if accepted.contains(&text.as_str()) => {}
-        Some(_) => wrong(name, "ONE_OF", &format!("is one of {}", accepted.join(", ")), errors),
-    }
-}
-
-/// Adds the error of one metadata field.
-pub fn wrong(name: &str, code: &str, rule: &str, errors: &mut Vec<FieldError>) {
-    errors.push(FieldError::new(format!("/metadata/{name}"), code, format!("`{name}` {rule}")));
 }

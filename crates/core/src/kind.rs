@@ -1,6 +1,8 @@
 //! All that differs between transaction types, in one place per type. A new type is one file
 //! under `kind/`, one variant of [`TransactionType`] and one line in [`KINDS`].
 
+pub(crate) mod check;
+
 mod card;
 mod p2p;
 mod crypto;
@@ -64,3 +66,6 @@ pub fn of(transaction_type: TransactionType) -> &'static dyn Kind {
         TransactionType::Other => &other::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,6 @@ use crate::limits::AMOUNT_CHARS_MAX;
 
 /// The fraction digits that an amount carries inside, and the most a currency may have.
 pub const DIGITS_MAX: u8 = 18;
-const ONE: i128 = 10_i128.pow(DIGITS_MAX as u32);
 const CODE_CHARS_MAX: usize = 12;
 
 /// Currencies with other than two fraction digits (ISO 4217, list one, minor units), and all

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::TransactionId;
+use crate::id::{TransactionId, UserId};
 use crate::json::JsonError;
 use crate::transaction::Status;
 
@@ -33,6 +33,8 @@ pub enum Rejection {
     NotFound { id: TransactionId },
     #[error("the transaction {id} belongs to another user")]
     NotYours { id: TransactionId },
+    #[error("the token speaks for another user than '{user_id}'; leave `user_id` out")]
+    NotYourUser { user_id: UserId },
     #[error("a {from} transaction cannot become {to}; only pending ones change their status")]
     IllegalMove { from: Status, to: Status },
     #[error("the transaction is at version {actual}, not {expected}; read it again and retry")]
@@ -60,6 +62,7 @@ impl Rejection {
             Self::Invalid(_) => "VALIDATION_FAILED",
             Self::NotFound { .. } => "TRANSACTION_NOT_FOUND",
             Self::NotYours { .. } => "NOT_YOUR_TRANSACTION",
+            Self::NotYourUser { .. } => "NOT_YOUR_USER",
             Self::IllegalMove { .. } => "ILLEGAL_STATUS_MOVE",
             Self::StaleVersion { .. } => "STALE_VERSION",
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",

@@ -5,11 +5,11 @@
 //! quarters away from UTC. A question is answered from whole days, then whole slots, and only
 //! where a boundary cuts a slot from the items themselves.
 
-mod bucket;
+pub mod bucket;
 mod tally;
 mod series;
 
-pub use bucket::{Bucket, Cell, Dims, Extreme, Slot, Summary};
+pub use bucket::{Bucket, Cell, Dims, Extreme, Slot, Summary, decode_counts};
 pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
 pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day};
 

@@ -1,0 +1,12 @@
+//! Daybook over HTTP: the application that handlers reach into, every route, and the loop that
+//! serves them. Only this crate knows HTTP.
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod http;
+mod metrics;
+mod serve;
+pub mod telemetry;
+
+pub use serve::serve;

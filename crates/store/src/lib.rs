@@ -1,7 +1,11 @@
 //! Where the books are kept. A store loads and writes what `daybook-core` decides; it never rules.
 //! The books change in exactly one method, [`Store::commit`].
 
+mod codec;
+mod sql;
 mod sqlite;
+
+pub use sqlite::backup_file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

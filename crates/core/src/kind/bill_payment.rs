@@ -1,12 +1,16 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Bills: electricity, rent, insurance, the telephone.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct BillPayment;
+
+const BILLER: &[&str] = &["biller_name", "biller", "payee", "provider"];
+const CATEGORY: &[&str] = &["bill_category", "bill_type", "category", "biller_category"];
 
 impl Kind for BillPayment {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +22,51 @@ impl Kind for BillPayment {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .texts(BILLER)
+            .texts(CATEGORY)
+            .texts(&["note"])
+            .account_numbers(&["account_number"])
+            .dates(&["due_date", "period_start", "period_end"])
+            .references(&["reference", "invoice_number", "bill_number"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
-        let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let biller = display::first(metadata, BILLER).map(display::merchant);
+        let text = display::first(metadata, CATEGORY);
+        let category = text
+            .and_then(Category::of_text)
+            .filter(|category| *category != Category::Other)
+            .or_else(|| Category::of_merchant(biller.as_deref()?))
+            .unwrap_or(Category::Bills);
+        let title = match (&biller, text) {
+            (Some(biller), _) => biller.clone(),
+            (None, Some(text)) => format!("{} bill", display::humanized(text)),
+            (None, None) => "Bill payment".to_owned(),
+        };
+        let due = metadata.text("due_date").map(|date| {
+            let day = date.get(..10).unwrap_or(date);
+            format!("due {day}")
+        });
+        let text = text.filter(|_| biller.is_some()).map(display::humanized);
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
-            card,
+            subtitle: display::join(&[text.as_deref(), due.as_deref()]),
+            merchant: biller,
+            ..Display::titled(title, category)
         }
     }
 
-    fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+    fn side(&self, _metadata: &Json) -> Side {
+        Side::Debit
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["account_number", "invoice_number"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"bill_payment","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"bill_payment","amount":89.40,"currency":"USD","metadata":{"biller_name":"Con Edison","bill_category":"electricity","account_number":"4401-2238-91","due_date":"2024-02-01","reference":"JAN-2024"}}"#
     }
 }

@@ -1,7 +1,8 @@
 //! Card payments: a merchant was paid, or paid back.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
@@ -18,40 +19,62 @@ impl Kind for Card {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .texts(&["merchant_name", "merchant_category", "merchant_city", "merchant_country"])
+            .texts(&["card_network", "description"])
+            .places(&["location"])
+            .last_four(&["card_last_four"])
+            .one_of("operation", ["purchase", "refund"])
+            .merchant_code("mcc")
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
         let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
+        let category_text = metadata.text("merchant_category");
+        let category = category_text
+            .and_then(Category::of_text)
+            .filter(|category| *category != Category::Other)
+            .or_else(|| Category::of_code(display::first(metadata, &["mcc"])?))
+            .or_else(|| Category::of_merchant(merchant.as_deref()?))
+            .unwrap_or(Category::Other);
         let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let refund = is_refund(metadata);
+        let place = category_text.or_else(|| location(metadata));
+        let title = match &merchant {
+            Some(merchant) => merchant.clone(),
+            None if refund => "Card refund".to_owned(),
+            None => "Card payment".to_owned(),
+        };
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
+            subtitle: display::join(&[refund.then_some("Refund"), place, card.as_deref()]),
             merchant,
             card,
+            ..Display::titled(title, category)
         }
     }
 
     fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+        if is_refund(metadata) { Side::Credit } else { Side::Debit }
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["card_last_four", "card_number", "cardholder_name"]
     }
 
     fn example(&self) -> &'static str {
         r#"{"transaction_type":"card","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
     }
+}
+
+fn is_refund(metadata: &Json) -> bool {
+    metadata.text("operation").is_some_and(|text| text.eq_ignore_ascii_case("refund"))
+}
+
+fn location(metadata: &Json) -> Option<&str> {
+    metadata
+        .text("location")
+        .or_else(|| metadata.get("location")?.text("city"))
+        .or_else(|| metadata.text("merchant_city"))
 }

@@ -1,12 +1,50 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Coins bought, sold, sent, received, swapped and staked.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct Crypto;
+
+/// What can be done with coins: the name, what a title says, and which way the money goes.
+const OPERATIONS: &[(&str, &str, Side)] = &[
+    ("buy", "Bought", Side::Debit),
+    ("sell", "Sold", Side::Credit),
+    ("send", "Sent", Side::Debit),
+    ("receive", "Received", Side::Credit),
+    ("swap", "Swapped", Side::Debit),
+    ("convert", "Converted", Side::Debit),
+    ("trade", "Traded", Side::Debit),
+    ("transfer", "Transferred", Side::Debit),
+    ("stake", "Staked", Side::Debit),
+    ("unstake", "Unstaked", Side::Credit),
+    ("reward", "Earned", Side::Credit),
+    ("stake_reward", "Earned", Side::Credit),
+    ("staking_reward", "Earned", Side::Credit),
+    ("airdrop", "Earned", Side::Credit),
+    ("mining", "Mined", Side::Credit),
+    ("deposit", "Deposited", Side::Credit),
+    ("withdraw", "Withdrew", Side::Debit),
+    ("withdrawal", "Withdrew", Side::Debit),
+    ("mint", "Minted", Side::Debit),
+];
+const SIDES: &[(&str, Side)] = &[
+    ("buy", Side::Debit),
+    ("sell", Side::Credit),
+    ("debit", Side::Debit),
+    ("credit", Side::Credit),
+    ("send", Side::Debit),
+    ("receive", Side::Credit),
+    ("out", Side::Debit),
+    ("in", Side::Credit),
+];
+/// The coin that was moved, by the names that systems give it.
+const ASSET: &[&str] = &["asset", "coin", "symbol", "crypto_currency", "crypto_type", "token"];
+const QUANTITY: &[&str] = &["quantity", "crypto_amount", "units"];
+const TO_ASSET: &[&str] = &["to_asset", "to_coin"];
 
 impl Kind for Crypto {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +56,66 @@ impl Kind for Crypto {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .one_of("operation", OPERATIONS.iter().map(|row| row.0))
+            .one_of("side", SIDES.iter().map(|row| row.0))
+            .coins(ASSET)
+            .coins(TO_ASSET)
+            .decimals(QUANTITY)
+            .decimals(&["price", "price_per_unit", "exchange_rate", "fee", "network_fee"])
+            .wallets(&["wallet_address", "from_address", "to_address"])
+            .hashes(&["tx_hash", "transaction_hash"])
+            .texts(&["network", "exchange", "wallet_name"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
-        let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let code = item.currency.code();
+        // National currencies have at most four digits; the item itself may be in coins.
+        let own = (item.currency.digits() > 4).then_some(code);
+        let asset = display::first(metadata, ASSET).or(own);
+        let shown = asset.unwrap_or("crypto");
+        let title = match (verb(metadata), display::first(metadata, TO_ASSET)) {
+            (Some(verb), Some(to)) => format!("{verb} {shown} for {to}"),
+            (Some(verb), None) => format!("{verb} {shown}"),
+            (None, _) => match asset {
+                Some(asset) => format!("{asset} transaction"),
+                None => "Crypto transaction".to_owned(),
+            },
+        };
+        let quantity = display::first(metadata, QUANTITY);
+        let quantity = quantity.zip(asset).map(|(quantity, asset)| format!("{quantity} {asset}"));
+        let network = metadata.text("network").or_else(|| metadata.text("exchange"));
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
-            card,
+            subtitle: display::join(&[quantity.as_deref(), network]),
+            ..Display::titled(title, Category::Crypto)
         }
     }
 
     fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+        let said = metadata.text("side").and_then(|text| {
+            SIDES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, side)| *side)
+        });
+        said.or_else(|| operation(metadata.text("operation")?).map(|(_, _, side)| *side))
+            .unwrap_or(Side::Debit)
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["wallet_address", "from_address", "to_address", "tx_hash", "transaction_hash"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"crypto","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"crypto","amount":1250.00,"currency":"USD","metadata":{"operation":"buy","asset":"BTC","quantity":"0.01930000","price":"64766.84","network":"Bitcoin","wallet_address":"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"}}"#
     }
+}
+
+fn operation(text: &str) -> Option<&'static (&'static str, &'static str, Side)> {
+    OPERATIONS.iter().find(|(name, _, _)| name.eq_ignore_ascii_case(text))
+}
+
+/// What was done, as a title says it: by the operation, or by the side where that says enough.
+fn verb(metadata: &Json) -> Option<&'static str> {
+    let said = |name| operation(metadata.text(name)?).map(|(_, verb, _)| *verb);
+    said("operation").or_else(|| said("side"))
 }

@@ -1,12 +1,17 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Money that was earned: salary, interest, cashback, referrals, dividends.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct Earnings;
+
+/// What was earned, by the names that systems give it.
+const WHAT: &[&str] = &["earnings_type", "earning_type", "source", "income_type"];
+const PAYER: &[&str] = &["payer", "employer", "company", "payer_name"];
 
 impl Kind for Earnings {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +23,42 @@ impl Kind for Earnings {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .texts(WHAT)
+            .texts(PAYER)
+            .references(&["period", "reference"])
+            .dates(&["period_start", "period_end"])
+            .decimals(&["rate", "interest_rate", "apy", "apr", "gross_amount", "tax"])
+            .coins(&["asset"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
-        let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let what = display::first(metadata, WHAT).map(display::humanized);
+        let title = match (what, display::first(metadata, PAYER)) {
+            (Some(what), Some(payer)) => format!("{what} from {payer}"),
+            (Some(what), None) => what,
+            (None, Some(payer)) => format!("Earnings from {payer}"),
+            (None, None) => "Earnings".to_owned(),
+        };
+        let rate = display::first(metadata, &["rate", "interest_rate", "apy"]);
+        let rate = rate.map(|rate| format!("{}%", rate.trim_end_matches('%')));
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
-            card,
+            subtitle: display::join(&[display::first(metadata, &["period"]), rate.as_deref()]),
+            ..Display::titled(title, Category::Income)
         }
     }
 
-    fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+    fn side(&self, _metadata: &Json) -> Side {
+        Side::Credit
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["gross_amount", "tax"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"earnings","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"earnings","amount":12.37,"currency":"USD","metadata":{"earnings_type":"interest","period":"2024-01","rate":"4.25"}}"#
     }
 }

@@ -1,12 +1,17 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Everything else: fees, adjustments, and what has no type of its own yet.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct Other;
+
+const TITLE: &[&str] = &["title", "description", "merchant_name", "name", "reason"];
+const NOTE: &[&str] = &["note", "memo", "reference"];
+const CATEGORY: &[&str] = &["category", "merchant_category"];
 
 impl Kind for Other {
     fn transaction_type(&self) -> TransactionType {
@@ -17,41 +22,50 @@ impl Kind for Other {
         "Account"
     }
 
+    /// Nothing is known about these, so nothing can be wrong with them.
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata).finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
         let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
-        let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let title = display::first(metadata, TITLE).unwrap_or("Transaction");
+        let text = display::first(metadata, CATEGORY);
+        let category = text
+            .and_then(Category::of_text)
+            .filter(|category| *category != Category::Other)
+            .or_else(|| Category::of_merchant(merchant.as_deref()?))
+            .or_else(|| Category::of_text(title))
+            .unwrap_or(Category::Other);
+        let title = match &merchant {
+            Some(merchant) if metadata.text("merchant_name") == Some(title) => merchant.clone(),
+            Some(_) | None => title.to_owned(),
+        };
+        let text = text.map(display::humanized);
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
+            subtitle: display::join(&[text.as_deref(), display::first(metadata, NOTE)]),
             merchant,
-            card,
+            ..Display::titled(title, category)
         }
     }
 
     fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
+        let incoming = ["in", "incoming", "received", "credit"];
+        let direction = metadata.text("direction").or_else(|| metadata.text("side"));
+        match direction {
+            Some(text) if incoming.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
+                Side::Credit
+            }
+            Some(_) | None => Side::Debit,
         }
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["account_number", "iban", "email", "phone"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"other","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"other","amount":3.00,"currency":"USD","metadata":{"description":"Monthly account fee","category":"fees","note":"January 2024"}}"#
     }
 }

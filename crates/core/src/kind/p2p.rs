@@ -1,12 +1,16 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Money from one person to another.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct P2p;
+
+/// Who is at the other end, the best name first.
+const PEER: &[&str] = &["peer_name", "peer_email", "peer_phone", "peer_username", "peer_id"];
 
 impl Kind for P2p {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +22,48 @@ impl Kind for P2p {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .one_of("direction", ["sent", "received"])
+            .texts(&["peer_name", "peer_username", "note", "message"])
+            .references(&["peer_id", "reference"])
+            .emails(&["peer_email"])
+            .phones(&["peer_phone"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
-        let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let side = direction(metadata).unwrap_or(item.side);
+        let title = match (display::first(metadata, PEER), side) {
+            (Some(peer), Side::Debit) => format!("To {peer}"),
+            (Some(peer), Side::Credit) => format!("From {peer}"),
+            (None, Side::Debit) => "Money sent".to_owned(),
+            (None, Side::Credit) => "Money received".to_owned(),
+        };
+        let note = display::first(metadata, &["note", "message", "reference"]);
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
-            card,
+            subtitle: display::join(&[note]),
+            ..Display::titled(title, Category::Transfers)
         }
     }
 
     fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+        direction(metadata).unwrap_or(Side::Debit)
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["peer_email", "peer_phone", "peer_account", "note", "message"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"p2p","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"p2p","amount":42.50,"currency":"EUR","metadata":{"direction":"sent","peer_name":"Alice Doe","peer_email":"alice.doe@example.com","note":"Dinner on Friday"}}"#
+    }
+}
+
+fn direction(metadata: &Json) -> Option<Side> {
+    match metadata.text("direction")? {
+        text if text.eq_ignore_ascii_case("sent") => Some(Side::Debit),
+        text if text.eq_ignore_ascii_case("received") => Some(Side::Credit),
+        _ => None,
     }
 }

@@ -1,12 +1,16 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Money that came into the account: a transfer, a card, cash over the counter.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct TopUp;
+
+/// How the money came.
+const METHOD: &[&str] = &["method", "source", "funding_source", "payment_method"];
 
 impl Kind for TopUp {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +22,44 @@ impl Kind for TopUp {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .texts(METHOD)
+            .texts(&["bank_name", "card_network", "note"])
+            .last_four(&["card_last_four", "account_last_four", "last_four"])
+            .account_numbers(&["account_number"])
+            .iban("iban")
+            .places(&["location"])
+            .references(&["reference"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
+        let bank = metadata.text("bank_name");
+        let title = bank.map_or("Top-up".to_owned(), |bank| format!("Top-up from {bank}"));
+        let method = display::first(metadata, METHOD);
+        let cash = method.is_some_and(|method| method.eq_ignore_ascii_case("cash"));
+        let category = if cash { Category::Cash } else { Category::Transfers };
+        let last_four = display::first(metadata, &["account_last_four", "last_four"]);
         let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let masked = card.clone().or_else(|| last_four.map(display::masked_card));
+        let method = method.map(display::humanized);
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
+            subtitle: display::join(&[method.as_deref(), masked.as_deref()]),
             card,
+            ..Display::titled(title, category)
         }
     }
 
-    fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+    fn side(&self, _metadata: &Json) -> Side {
+        Side::Credit
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["card_last_four", "account_last_four", "last_four", "account_number", "iban"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"top_up","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"top_up","amount":500.00,"currency":"GBP","metadata":{"method":"bank_transfer","bank_name":"Barclays","account_last_four":"4321","reference":"TOPUP-2024-01"}}"#
     }
 }

@@ -1,12 +1,18 @@
-//! Card payments: a merchant was paid, or paid back.
+//! Money that left the account: to a bank account, or as cash from a machine.
 
 use super::Kind;
-use crate::display::{self, Display};
+use super::check::Check;
+use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
 use crate::transaction::{Side, Transaction, TransactionType};
 
 pub struct Withdrawal;
+
+/// How the money went.
+const METHOD: &[&str] = &["method", "withdrawal_method", "destination"];
+/// Where the machine stands.
+const PLACE: &[&str] = &["atm_location", "location"];
 
 impl Kind for Withdrawal {
     fn transaction_type(&self) -> TransactionType {
@@ -18,40 +24,60 @@ impl Kind for Withdrawal {
     }
 
     fn check(&self, metadata: &Json) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        display::check_text(metadata, &["merchant_name", "merchant_category", "location"], &mut errors);
-        display::check_last_four(metadata, "card_last_four", &mut errors);
-        display::check_one_of(metadata, "operation", &["purchase", "refund"], &mut errors);
-        errors
+        Check::of(metadata)
+            .texts(METHOD)
+            .texts(&["bank_name", "account_holder", "note"])
+            .last_four(&["account_last_four", "card_last_four", "last_four"])
+            .account_numbers(&["account_number"])
+            .iban("iban")
+            .places(PLACE)
+            .references(&["atm_id", "reference"])
+            .decimals(&["fee"])
+            .finish()
     }
 
     fn display(&self, item: &Transaction) -> Display {
         let metadata = &item.metadata;
-        let merchant = metadata.text("merchant_name").map(display::merchant);
-        let category = display::category(metadata.text("merchant_category"), merchant.as_deref());
+        let method = display::first(metadata, METHOD);
+        let is = |name| method.is_some_and(|method| method.eq_ignore_ascii_case(name));
+        let place = display::first(metadata, PLACE);
+        let machine = is("atm") || metadata.get("atm_location").is_some();
+        let cash = machine || is("cash");
+        let bank = metadata.text("bank_name");
+        let title = match bank {
+            _ if machine => "ATM withdrawal".to_owned(),
+            _ if cash => "Cash withdrawal".to_owned(),
+            Some(bank) => format!("Withdrawal to {bank}"),
+            None => "Withdrawal".to_owned(),
+        };
         let card = metadata.text("card_last_four").map(display::masked_card);
-        let place = metadata.text("merchant_category").or(metadata.text("location"));
+        let account = display::first(metadata, &["account_last_four", "last_four"]);
+        let account = account.or_else(|| iban_end(metadata)).map(display::masked_card);
+        let method = method.filter(|_| !cash).map(display::humanized);
+        let where_to = if cash { place.or(bank) } else { method.as_deref() };
+        let masked = card.as_deref().or(account.as_deref());
         Display {
-            title: merchant.clone().unwrap_or_else(|| "Card payment".to_owned()),
-            subtitle: display::join(&[place, card.as_deref()]),
-            category,
-            merchant,
-            card,
+            subtitle: display::join(&[where_to, masked]),
+            card: card.clone(),
+            ..Display::titled(title, if cash { Category::Cash } else { Category::Transfers })
         }
     }
 
-    fn side(&self, metadata: &Json) -> Side {
-        match metadata.text("operation") {
-            Some("refund") => Side::Credit,
-            _ => Side::Debit,
-        }
+    fn side(&self, _metadata: &Json) -> Side {
+        Side::Debit
     }
 
     fn secrets(&self) -> &'static [&'static str] {
-        &["card_last_four"]
+        &["account_last_four", "card_last_four", "last_four", "account_number", "iban"]
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"withdrawal","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        r#"{"transaction_type":"withdrawal","amount":200.00,"currency":"EUR","metadata":{"method":"bank_transfer","bank_name":"Deutsche Bank","iban":"DE89370400440532013000","reference":"Savings"}}"#
     }
+}
+
+/// The last four characters of the IBAN.
+fn iban_end(metadata: &Json) -> Option<&str> {
+    let iban = metadata.text("iban")?;
+    iban.get(iban.len().checked_sub(4)?..)
 }

@@ -80,7 +80,7 @@ pub fn plan_day(day: Day, span: &Span) -> DayPlan {
 /// The midnights of the zone that fall into a UTC day, its edges included.
 fn midnights(day: Day, tz: &TimeZone) -> impl Iterator<Item = Timestamp> {
     let first = date_in(day.start(), tz);
-    let dates = [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(|d| d.tomorrow()).ok()];
+    let dates = [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(Date::tomorrow).ok()];
     let tz = tz.clone();
     dates.into_iter().flatten().map(move |date| midnight(date, &tz))
 }

@@ -1,0 +1,225 @@
+//! All that a handler may reach: the store, the settings, the keys, the clock. The clock and the
+//! source of ids are read here and nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use daybook_core::transaction::Vocabulary;
+use daybook_core::{
+    Action, EventSeq, IdempotencyKey, Outcome, Reply, Submission, Timestamp, TransactionId,
+};
+use daybook_store::Store;
+use rand::Rng;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::auth::Keys;
+use crate::http::error::Error;
+use crate::metrics::Metrics;
+
+/// Who may call.
+#[derive(Clone)]
+pub enum Auth {
+    /// Anybody may name any user, and `POST /auth/token` gives tokens to all who ask; tokens are
+    /// signed with a secret that lives as long as the process.
+    Development,
+    /// Every call needs a token signed with this secret.
+    Secret(Vec<u8>),
+}
+
+/// What a deployment may change. The defaults are the ones to start from.
+#[derive(Clone)]
+pub struct Settings {
+    pub vocabulary: Vocabulary,
+    pub auth: Auth,
+    /// How long a token of `POST /auth/token` is good for.
+    pub token_ttl: Duration,
+    /// The largest body of a call about one item, in bytes.
+    pub body_max: usize,
+    /// The largest body of a batch, in bytes: room for 10 000 items of 1.6 KB.
+    pub batch_body_max: usize,
+    /// How long a request may take before it is answered with 503.
+    pub request_timeout: Duration,
+    /// How long a body may take to arrive, and a head, and the pause before the next head.
+    pub read_timeout: Duration,
+    /// Requests that may be in work at the same time; one more is answered with 503 at once.
+    pub concurrency_max: usize,
+    /// Batches that may be in memory at the same time; the others wait unread.
+    pub batches_max: usize,
+    /// Connections that may be open at the same time; the others wait to be accepted.
+    pub connections_max: usize,
+    /// How long a stopping server waits for what it accepted.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            vocabulary: Vocabulary::default(),
+            auth: Auth::Development,
+            token_ttl: Duration::from_secs(3_600),
+            body_max: 1024 * 1024,
+            batch_body_max: 16 * 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(20),
+            concurrency_max: 1_024,
+            batches_max: 4,
+            connections_max: 8_192,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The running application; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    settings: Settings,
+    keys: Keys,
+    metrics: Metrics,
+    working: AtomicUsize,
+    batches: Semaphore,
+    stopping: AtomicBool,
+}
+
+/// What one accepted action did.
+#[derive(Debug)]
+pub struct Done {
+    pub outcome: Outcome,
+    pub replayed: bool,
+    pub seq: EventSeq,
+}
+
+/// A place among the requests in work; free again when dropped.
+pub(crate) struct Place(App);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.working.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl App {
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+        let keys = match &settings.auth {
+            Auth::Development => {
+                let mut secret = [0_u8; 32];
+                rand::rng().fill_bytes(&mut secret);
+                Keys::new(&secret)
+            }
+            Auth::Secret(secret) => Keys::new(secret),
+        };
+        let batches = Semaphore::new(settings.batches_max);
+        Self(Arc::new(Inner {
+            store,
+            settings,
+            keys,
+            metrics: Metrics::new(),
+            working: AtomicUsize::new(0),
+            batches,
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.0.settings.vocabulary
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Whether anybody may name any user.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.0.settings.auth {
+            Auth::Development => true,
+            Auth::Secret(_) => false,
+        }
+    }
+
+    /// Whether the server takes no new work because it is about to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes a place among the requests in work; `None` when all are taken.
+    pub(crate) fn enter(&self) -> Option<Place> {
+        let place = Place(self.clone());
+        let before = self.0.working.fetch_add(1, Ordering::Relaxed);
+        (before < self.0.settings.concurrency_max).then_some(place)
+    }
+
+    /// Waits until another batch may be in memory.
+    pub(crate) async fn batch_place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.0.batches.acquire().await.ok()
+    }
+
+    /// Commits a submission: when this returns, what was accepted is durable.
+    ///
+    /// # Errors
+    /// When the store could not take it; what is refused by a rule is inside the reply.
+    pub async fn commit(
+        &self,
+        key: Option<IdempotencyKey>,
+        atomic: bool,
+        actions: Vec<Action>,
+    ) -> Result<Reply, Error> {
+        let submission = Submission { at: now(), key, atomic, actions };
+        let reply = self.0.store.commit(submission).await?;
+        self.0.metrics.commits.increment(1);
+        Ok(reply)
+    }
+
+    /// Commits one action.
+    ///
+    /// # Errors
+    /// As [`App::commit`], and when the action was refused.
+    pub async fn commit_one(
+        &self,
+        key: Option<IdempotencyKey>,
+        action: Action,
+    ) -> Result<Done, Error> {
+        let reply = self.commit(key, false, vec![action]).await?;
+        let outcome = reply.verdicts.into_iter().next().ok_or(Error::Unanswered)??;
+        Ok(Done { outcome, replayed: reply.replayed, seq: reply.seq })
+    }
+}
+
+/// The time.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A new id, later than all before it.
+#[must_use]
+pub fn new_id() -> TransactionId {
+    TransactionId(Uuid::now_v7())
+}

@@ -1,0 +1,402 @@
+//! What a deployment can set. Every key stands with its explanation in `config.default.toml`;
+//! a file, the environment and flags override it, in this order, and an unknown key is an error.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daybook_core::Currency;
+use daybook_core::transaction::Vocabulary;
+use serde::{Deserialize, Deserializer};
+
+use crate::{app, telemetry};
+
+pub use layers::{Effective, Flag, Origin, Sources};
+
+/// The documented defaults.
+pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
+/// The shortest secret that may guard a public address, in bytes: the width of HS256's hash
+/// (RFC 7518, 3.2).
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// The effective configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: String,
+    pub store: String,
+    pub bus: String,
+    pub cache: String,
+    pub search: String,
+    pub secret: Secret,
+    pub limits: Limits,
+    pub auth: Auth,
+    pub feed: Feed,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub body_bytes: usize,
+    pub batch_body_bytes: usize,
+    pub request_timeout_s: u64,
+    pub read_timeout_s: u64,
+    pub concurrency: usize,
+    pub batches: usize,
+    pub connections: usize,
+    pub drain_s: u64,
+    pub queue: usize,
+    pub commit_actions: usize,
+    pub query_time_s: u64,
+    pub readers: usize,
+    pub replies_kept_days: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub token_ttl_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    pub products: Vec<String>,
+    /// Additional currency codes with their fraction digits.
+    pub currencies: BTreeMap<String, u8>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    #[serde(deserialize_with = "log_format")]
+    pub format: telemetry::Format,
+}
+
+fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<telemetry::Format, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "text" => Ok(telemetry::Format::Text),
+        "json" => Ok(telemetry::Format::Json),
+        _ => Err(serde::de::Error::custom("`log.format` is text or json")),
+    }
+}
+
+/// A secret; it never shows itself.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret's bytes, when there is one.
+    #[must_use]
+    pub fn reveal(&self) -> Option<&[u8]> {
+        (!self.0.is_empty()).then_some(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "********" })
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no key `{key}` ({origin}); {}", hint(nearest.as_deref()))]
+    Unknown { key: String, origin: Origin, nearest: Option<String> },
+    #[error("`{key}` must be {expected} ({origin})")]
+    Wrong { key: String, origin: Origin, expected: String },
+    #[error("the configuration file '{}' cannot be read: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("the configuration file '{}' is not valid TOML: line {line}: {reason}", path.display())]
+    Syntax { path: PathBuf, line: usize, reason: String },
+    #[error("the configuration does not fit together: {reason}")]
+    Inconsistent { reason: String },
+    #[error(
+        "refusing to listen on {listen} without a secret, because anyone who can reach it could \
+         read and write every user's transactions; set DAYBOOK_SECRET to at least \
+         {SECRET_BYTES_MIN} random bytes (openssl rand -hex 32), listen on 127.0.0.1, or say \
+         --insecure"
+    )]
+    NoSecret { listen: String },
+    #[error(
+        "refusing to listen on {listen} with a secret of {bytes} bytes, because it can be \
+         guessed; use at least {SECRET_BYTES_MIN} random bytes (openssl rand -hex 32), or say \
+         --insecure"
+    )]
+    ShortSecret { listen: String, bytes: usize },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`daybook config` prints all keys".to_owned(),
+    }
+}
+
+/// Whether the operator accepts that anyone who reaches the address may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    Guarded,
+    Insecure,
+}
+
+impl Config {
+    /// Whether others than this machine can reach the address.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let Some((host, _)) = self.listen.rsplit_once(':') else {
+            return true;
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(ip) => !ip.is_loopback(),
+            Err(_) => !host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    /// Checks that the secret is as good as the address needs; gives a warning to show when it is
+    /// poor but not dangerous.
+    ///
+    /// # Errors
+    /// When a public address has no secret or a short one, and `exposure` does not accept that.
+    pub fn guard(&self, exposure: Exposure) -> Result<Option<String>, Error> {
+        let listen = self.listen.clone();
+        let refuse = self.is_public() && exposure == Exposure::Guarded;
+        match self.secret.reveal().map(<[u8]>::len) {
+            None if refuse => Err(Error::NoSecret { listen }),
+            None if self.is_public() => Ok(Some(format!(
+                "{listen} is open without a secret: anyone who can reach it may read and write \
+                 every user's transactions"
+            ))),
+            Some(bytes) if bytes < SECRET_BYTES_MIN && refuse => {
+                Err(Error::ShortSecret { listen, bytes })
+            }
+            Some(bytes) if bytes < SECRET_BYTES_MIN => Ok(Some(format!(
+                "the secret has {bytes} bytes; a good one has at least {SECRET_BYTES_MIN} \
+                 (openssl rand -hex 32)"
+            ))),
+            None | Some(_) => Ok(None),
+        }
+    }
+
+    /// What items may say: the configured products and currencies.
+    #[must_use]
+    pub fn vocabulary(&self) -> Vocabulary {
+        let mut vocabulary =
+            Vocabulary { products: self.feed.products.clone(), ..Vocabulary::default() };
+        for (code, digits) in &self.feed.currencies {
+            if let Some(currency) = Currency::new(code, *digits) {
+                vocabulary.currencies.add(currency);
+            }
+        }
+        vocabulary
+    }
+
+    /// How the store is opened.
+    #[must_use]
+    pub fn store_options(&self) -> daybook_store::Options {
+        let limits = &self.limits;
+        daybook_store::Options {
+            queue: limits.queue,
+            commit_actions: limits.commit_actions,
+            readers: limits.readers,
+            query_time: Duration::from_secs(limits.query_time_s),
+            replies_kept: Duration::from_secs(limits.replies_kept_days.saturating_mul(86_400)),
+        }
+    }
+
+    /// How the application behaves.
+    #[must_use]
+    pub fn app_settings(&self) -> app::Settings {
+        let limits = &self.limits;
+        let auth = match self.secret.reveal() {
+            Some(secret) => app::Auth::Secret(secret.to_vec()),
+            None => app::Auth::Development,
+        };
+        app::Settings {
+            vocabulary: self.vocabulary(),
+            auth,
+            token_ttl: Duration::from_secs(self.auth.token_ttl_s),
+            body_max: limits.body_bytes,
+            batch_body_max: limits.batch_body_bytes,
+            request_timeout: Duration::from_secs(limits.request_timeout_s),
+            read_timeout: Duration::from_secs(limits.read_timeout_s),
+            concurrency_max: limits.concurrency,
+            batches_max: limits.batches,
+            connections_max: limits.connections,
+            drain: Duration::from_secs(limits.drain_s),
+        }
+    }
+
+    /// The rules that types cannot say: each with its key and what it expects.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let only = |key, value: &str, default: &str| {
+            let expected = format!(
+                "{default}, the only one that this version knows; '{value}' needs a connector \
+                 that it does not have"
+            );
+            if value == default { Ok(()) } else { Err((key, expected)) }
+        };
+        only("bus", &self.bus, "memory:")?;
+        only("cache", &self.cache, "memory:")?;
+        only("search", &self.search, "store:")?;
+        if !is_address(&self.listen) {
+            return Err(("listen", "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned()));
+        }
+        if !self.store.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty()) {
+            return Err(("store", "a store as sqlite:FILE".to_owned()));
+        }
+        if self.feed.products.iter().any(|name| name.trim().is_empty()) {
+            return Err(("feed.products", "a list of names, none of them empty".to_owned()));
+        }
+        let bad = |(code, digits): (&String, &u8)| Currency::new(code, *digits).is_none();
+        if self.feed.currencies.iter().any(bad) {
+            let expected = "codes of 2 to 12 capital letters and digits, with 0 to 18 fraction \
+                            digits, such as { XYZ = 8 }";
+            return Err(("feed.currencies", expected.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let named = |(host, port): (&str, &str)| {
+        let host_chars = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+        !host.is_empty() && host.bytes().all(host_chars) && port.parse::<u16>().is_ok()
+    };
+    text.parse::<SocketAddr>().is_ok() || text.rsplit_once(':').is_some_and(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Effective, Error> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = pairs.iter().map(own).collect();
+        Effective::load(Sources { environment, ..Sources::default() })
+    }
+
+    fn said(pairs: &[(&str, &str)]) -> String {
+        with(pairs).map_or_else(|error| error.to_string(), |_| "accepted".to_owned())
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_defaults_of_the_code() {
+        let config = with(&[]).expect("the defaults").config;
+        let (ours, theirs) = (config.store_options(), daybook_store::Options::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+        assert_eq!(config.vocabulary().products, Vocabulary::default().products);
+        let (ours, theirs) = (config.app_settings(), app::Settings::default());
+        assert_eq!(ours.token_ttl, theirs.token_ttl);
+        assert_eq!(
+            (ours.body_max, ours.batch_body_max, ours.concurrency_max, ours.connections_max),
+            (theirs.body_max, theirs.batch_body_max, theirs.concurrency_max, theirs.connections_max)
+        );
+        assert_eq!(
+            (ours.batches_max, ours.request_timeout, ours.read_timeout, ours.drain),
+            (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        assert_eq!(
+            said(&[("DAYBOOK_LISTN", "x")]),
+            "there is no key `DAYBOOK_LISTN` (from the environment); did you mean `DAYBOOK_LISTEN`?"
+        );
+        assert_eq!(
+            said(&[("DAYBOOK_BODY_BYTES", "1")]),
+            "there is no key `DAYBOOK_BODY_BYTES` (from the environment); \
+             did you mean `DAYBOOK_LIMITS_BODY_BYTES`?"
+        );
+    }
+
+    #[test]
+    fn variables_that_kubernetes_adds_for_a_service_named_daybook_are_no_keys() {
+        let added = [
+            ("DAYBOOK_SERVICE_HOST", "10.0.0.1"),
+            ("DAYBOOK_SERVICE_PORT_HTTP", "8000"),
+            ("DAYBOOK_PORT", "tcp://10.0.0.1:8000"),
+            ("DAYBOOK_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ];
+        assert_eq!(said(&added), "accepted");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_names_its_key() {
+        for (name, value, expected) in [
+            ("DAYBOOK_LIMITS_QUEUE", "many", "`limits.queue` must be a whole number from 1 on"),
+            ("DAYBOOK_LIMITS_QUEUE", "0", "`limits.queue` must be a whole number from 1 on"),
+            ("DAYBOOK_LISTEN", "8000", "`listen` must be an address as HOST:PORT"),
+            ("DAYBOOK_LISTEN", "127.0.0.1:99999", "`listen` must be an address as HOST:PORT"),
+            ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE"),
+            ("DAYBOOK_BUS", "kafka://x", "`bus` must be memory:, the only one that this version"),
+            ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
+            ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),
+            ("DAYBOOK_LOG_FORMAT", "xml", "`log.format` must be"),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ=19", "`feed.currencies` must be codes of 2 to 12"),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ=300", "`feed.currencies` must be codes of 2 to 12"),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ", "`feed.currencies` must be"),
+        ] {
+            let said = said(&[(name, value)]);
+            assert!(said.starts_with(expected), "{name}={value}: {said}");
+            assert!(said.contains(&format!("({name} in the environment)")), "{said}");
+        }
+    }
+
+    #[test]
+    fn lists_and_additions_come_from_the_environment_too() {
+        let pairs = [("DAYBOOK_FEED_PRODUCTS", "Card, Loans"), ("DAYBOOK_FEED_CURRENCIES", "XYZ=8")];
+        let vocabulary = with(&pairs).expect("valid").config.vocabulary();
+        assert_eq!(vocabulary.products, ["Card", "Loans"]);
+        assert_eq!(vocabulary.currencies.get("XYZ").map(|c| c.digits()), Some(8));
+        assert!(vocabulary.currencies.get("EUR").is_some());
+    }
+
+    #[test]
+    fn a_public_address_needs_a_good_secret() {
+        let long = "x".repeat(32);
+        for (listen, secret, expected) in [
+            ("127.0.0.1:8000", "", "quiet"),
+            ("localhost:8000", "", "quiet"),
+            ("[::1]:8000", "", "quiet"),
+            ("127.0.0.1:8000", "short", "warned"),
+            ("0.0.0.0:8000", "", "refused"),
+            ("[::]:8000", "", "refused"),
+            ("example.org:80", "", "refused"),
+            ("0.0.0.0:8000", "short", "refused"),
+            ("0.0.0.0:8000", long.as_str(), "quiet"),
+        ] {
+            let pairs = [("DAYBOOK_LISTEN", listen), ("DAYBOOK_SECRET", secret)];
+            let config = with(&pairs).expect("valid").config;
+            let found = match config.guard(Exposure::Guarded) {
+                Ok(None) => "quiet",
+                Ok(Some(_)) => "warned",
+                Err(_) => "refused",
+            };
+            assert_eq!(found, expected, "{listen} with '{secret}'");
+            assert!(config.guard(Exposure::Insecure).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_effective_configuration_masks_the_secret_and_can_be_read_again() {
+        let effective = with(&[("DAYBOOK_SECRET", "hush"), ("DAYBOOK_LIMITS_QUEUE", "7")]);
+        let text = effective.expect("valid").to_toml();
+        assert!(!text.contains("hush"), "{text}");
+        assert!(text.contains("secret = \"********\" # DAYBOOK_SECRET in the environment"), "{text}");
+        assert!(text.contains("queue = 7 # DAYBOOK_LIMITS_QUEUE in the environment"), "{text}");
+        assert!(text.contains("store = \"sqlite:daybook.db\" # default"), "{text}");
+        let table: toml::Table = text.parse().expect("TOML");
+        Config::deserialize(table).expect("a configuration");
+    }
+}

@@ -1,0 +1,89 @@
+//! Every route on one page, and the one stack of middleware around them.
+
+mod answer;
+mod auth;
+mod batch;
+pub mod caller;
+mod changes;
+mod docs;
+pub mod error;
+mod limit;
+mod observe;
+mod operations;
+mod request;
+mod schema;
+mod statistics;
+mod transactions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// Answers smaller than this are sent as they are: they fit in one packet anyway.
+const COMPRESSED_BYTES_MIN: u16 = 1_024;
+
+/// The calls that are documented.
+fn calls() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(docs::base())
+        .routes(routes!(transactions::create, transactions::list))
+        .routes(routes!(batch::create))
+        .routes(routes!(changes::sync))
+        .routes(routes!(
+            transactions::get,
+            transactions::patch,
+            transactions::put,
+            transactions::delete
+        ))
+        .routes(routes!(changes::history))
+        .routes(routes!(statistics::statistics))
+        .routes(routes!(statistics::series))
+        .routes(routes!(auth::token))
+        .routes(routes!(auth::me))
+        .routes(routes!(operations::health))
+        .routes(routes!(operations::live))
+        .routes(routes!(operations::ready))
+        .routes(routes!(operations::metrics))
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    calls().into_openapi()
+}
+
+/// Everything that the server answers.
+pub fn router(app: App) -> Router {
+    router_with(app, Router::new())
+}
+
+/// The same with more routes, for tests of what surrounds every route.
+pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
+    let (calls, openapi) = calls().split_for_parts();
+    let operations = ["/health", "/livez", "/readyz", "/metrics"];
+    let paths = openapi.paths.paths.keys().cloned();
+    let paths = paths.chain(operations.map(str::to_owned));
+    let routes = Arc::new(app.metrics().routes(paths));
+    let observe = observe::Observe { app: app.clone(), routes };
+    let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::IMAGES);
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed);
+    calls
+        .route("/health", get(operations::health))
+        .route("/livez", get(operations::live))
+        .route("/readyz", get(operations::ready))
+        .route("/metrics", get(operations::metrics))
+        .merge(docs::pages(&openapi))
+        .merge(more)
+        .fallback(|| async { error::Error::NoRoute })
+        .layer(ServiceBuilder::new().layer(compression).layer(observe))
+        .with_state(app)
+}

@@ -1,0 +1,116 @@
+//! Answers, written straight into bytes.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use daybook_core::query::Paging;
+use daybook_core::write_set::Recorded;
+use daybook_core::{EventSeq, Outcome, Transaction};
+use daybook_store::Page;
+use serde::Serialize;
+
+use super::error::{Error, Result};
+use crate::app::Done;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const COMMIT_SEQ: HeaderName = HeaderName::from_static("x-commit-seq");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// What one item takes on average; only a first guess for a buffer.
+const ITEM_BYTES: usize = 640;
+
+/// JSON that is written already.
+pub fn json(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    (status, [(header::CONTENT_TYPE, JSON)], body.into()).into_response()
+}
+
+/// JSON of a value.
+pub fn of(value: &impl Serialize) -> Result<Response> {
+    let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.into()))?;
+    Ok(json(StatusCode::OK, body))
+}
+
+/// One item as it stands.
+pub fn item(item: &Transaction) -> Response {
+    let mut response = json(StatusCode::OK, item.to_json());
+    put_version(response.headers_mut(), item.version);
+    response
+}
+
+/// That the reader's copy is the newest one.
+pub fn not_modified(version: u32) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    put_version(response.headers_mut(), version);
+    response
+}
+
+/// What a write did.
+pub fn done(done: &Done) -> Result<Response> {
+    let mut response = match &done.outcome {
+        Outcome::Created(recorded) => {
+            let mut response = recorded_item(StatusCode::CREATED, recorded);
+            let path = format!("/api/v1/transactions/{}", recorded.id);
+            let location = HeaderValue::try_from(path).map_err(|e| Error::Internal(e.into()))?;
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Outcome::Updated(recorded) | Outcome::Unchanged(recorded) => {
+            recorded_item(StatusCode::OK, recorded)
+        }
+        Outcome::Deleted(_) => StatusCode::NO_CONTENT.into_response(),
+    };
+    put_commit(response.headers_mut(), done.seq, done.replayed);
+    Ok(response)
+}
+
+fn recorded_item(status: StatusCode, recorded: &Recorded) -> Response {
+    let mut response = json(status, recorded.body.as_bytes().to_vec());
+    put_version(response.headers_mut(), recorded.version);
+    response
+}
+
+/// Says in headers where in the log a write stands, and whether it was done before.
+pub fn put_commit(headers: &mut HeaderMap, seq: EventSeq, replayed: bool) {
+    headers.insert(COMMIT_SEQ, seq.0.into());
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+fn put_version(headers: &mut HeaderMap, version: u32) {
+    // Digits and quotes are always a header value.
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+}
+
+/// One page of a feed, by number or by cursor.
+pub fn page(page: &Page, paging: &Paging, digest: u128) -> Result<Response> {
+    let mut out = Vec::with_capacity(page.items.len() * ITEM_BYTES + 128);
+    out.extend_from_slice(b"{\"items\":[");
+    for (place, item) in page.items.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, item).map_err(|error| Error::Internal(error.into()))?;
+    }
+    let rest = match paging {
+        Paging::Page { page: number, size } => {
+            let total = page.total.unwrap_or(0);
+            let pages = total.div_ceil(u64::from(*size).max(1));
+            format!(
+                "],\"total\":{total},\"page\":{number},\"page_size\":{size},\
+                 \"total_pages\":{pages}}}"
+            )
+        }
+        Paging::Cursor { limit, .. } => {
+            // A cursor is made of letters, digits, - and _.
+            let next = page.next.map(|position| format!("\"{}\"", position.encode(digest)));
+            format!(
+                "],\"next_cursor\":{},\"has_more\":{},\"limit\":{limit}}}",
+                next.as_deref().unwrap_or("null"),
+                page.next.is_some(),
+            )
+        }
+    };
+    out.extend_from_slice(rest.as_bytes());
+    Ok(json(StatusCode::OK, out))
+}

@@ -1,0 +1,89 @@
+//! Tokens: given in development, and what the caller's own one says.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use daybook_core::json::Fields;
+use daybook_core::{FieldError, Rejection, UserId};
+use serde::Serialize;
+
+use super::answer;
+use super::caller::HasToken;
+use super::error::{Error, Result};
+use super::limit::JsonBody;
+use super::request::Params;
+use super::schema::{MeBody, ReadProblems, TokenBody, TokenRequest};
+use crate::app::App;
+use crate::auth::{Scope, Subject};
+
+#[derive(Serialize)]
+struct Token {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+/// Gives a token for a user; in development mode only.
+#[utoipa::path(
+    post, path = "/api/v1/auth/token", tag = "access", operation_id = "issueToken",
+    security(()), request_body = TokenRequest,
+    responses((status = 200, description = "The token.", body = TokenBody), ReadProblems),
+)]
+pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Result<Response> {
+    if !app.is_open() {
+        return Err(Error::TokensOff);
+    }
+    params.only(&[])?;
+    let user = read_user(body.text())?;
+    let ttl = app.settings().token_ttl;
+    let access_token = app.keys().issue(&Subject::User(user), ttl)?;
+    let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
+    let mut response = answer::of(&token)?;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
+    let mut fields = Fields::parse(body)?;
+    let user = match fields.take("user_id").map(|raw| serde_json::from_str::<String>(raw.get())) {
+        None => Err(("REQUIRED", "`user_id` is required".to_owned())),
+        Some(Err(_)) => Err(("TYPE", "a text in quotes is expected here".to_owned())),
+        Some(Ok(text)) => UserId::parse(&text).map_err(|detail| ("USER_ID", detail)),
+    };
+    let unknown = fields.0.iter().filter(|(name, _)| name != "user_id").map(|(name, _)| {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        FieldError::new(pointer, "UNKNOWN_FIELD", format!("there is no field `{name}`"))
+    });
+    let mut errors: Vec<FieldError> = unknown.collect();
+    match user {
+        Ok(user) if errors.is_empty() => return Ok(user),
+        Ok(_) => {}
+        Err((code, detail)) => errors.insert(0, FieldError::new("/user_id", code, detail)),
+    }
+    Err(Rejection::Invalid(errors))
+}
+
+#[derive(Serialize)]
+struct Me {
+    user_id: Option<UserId>,
+    scopes: Vec<&'static str>,
+}
+
+/// Says whom the caller's token speaks for.
+#[utoipa::path(
+    get, path = "/api/v1/auth/me", tag = "access", operation_id = "getMe",
+    responses((status = 200, description = "The caller.", body = MeBody), ReadProblems),
+)]
+pub async fn me(HasToken(identity): HasToken, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    let scopes = match identity.scopes.as_slice() {
+        [] => &[Scope::FeedRead, Scope::FeedWrite],
+        given => given,
+    };
+    let scopes = scopes.iter().map(|scope| scope.name()).collect();
+    let user_id = match identity.subject {
+        Subject::User(user) => Some(user),
+        Subject::Service(_) => None,
+    };
+    answer::of(&Me { user_id, scopes })
+}

@@ -1,0 +1,192 @@
+//! Many items in one request: a JSON array, or one JSON object a line.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use daybook_core::json::JsonError;
+use daybook_core::limits::BATCH_ITEMS_MAX;
+use daybook_core::{Action, NewTransaction, Outcome, Rejection, Reply};
+use serde_json::value::RawValue;
+
+use super::answer;
+use super::caller::{CanWrite, Caller};
+use super::error::{Error, Problem, Result};
+use super::limit;
+use super::request::{Key, Params, Reader};
+use super::schema::{BatchBody, BatchHeaders, BatchParams, BatchProblems, NewTransactionBody,
+    WriteHeaders};
+use crate::app::{App, new_id};
+
+/// A body larger than this is read by a thread that may take its time.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
+/// What one result takes on average; only a first guess for a buffer.
+const RESULT_BYTES: usize = 720;
+
+/// Records up to 10 000 transactions in one commit.
+///
+/// The results stand in the order of the items. With `atomic=true` one refused item refuses all.
+#[utoipa::path(
+    post, path = "/api/v1/transactions/batch", tag = "feed", operation_id = "createTransactions",
+    params(BatchParams, WriteHeaders),
+    request_body(content(
+        (Vec<NewTransactionBody> = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "One result per item.", body = BatchBody,
+         headers(BatchHeaders)),
+        (status = 422, description = "Atomic, and an item was refused: nothing was recorded. \
+         Or the batch is empty (a problem).", body = BatchBody),
+        BatchProblems,
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    CanWrite(caller): CanWrite,
+    params: Params,
+    key: Key,
+    request: Request,
+) -> Result<Response> {
+    let atomic = atomic(&params)?;
+    let (parts, body) = request.into_parts();
+    let form = Form::of(&parts.headers)?;
+    let _place = app.batch_place().await.ok_or(Error::Overloaded)?;
+    let bytes = limit::read(&parts.headers, body, app.settings().batch_body_max, &app).await?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotUtf8)?;
+    let read = {
+        let app = app.clone();
+        move || {
+            let key = key.bind(&caller, text.as_bytes());
+            Ok::<_, Error>((key, form.read(&text, &caller, &app)?))
+        }
+    };
+    let large = parts.headers.get("content-length").is_none_or(|length| {
+        length.to_str().ok().and_then(|n| n.parse().ok()).is_none_or(|n: usize| n > INLINE_BYTES_MAX)
+    });
+    let (key, actions) = if large { apart(read).await?? } else { read()? };
+    let reply = app.commit(key, atomic, actions).await?;
+    let response = move || results(reply, atomic);
+    if large { apart(response).await? } else { response() }
+}
+
+/// Runs work that takes long enough to be in the way of other requests.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.into()))
+}
+
+fn atomic(params: &Params) -> Result<bool> {
+    params.only(&["atomic"])?;
+    let mut reader = Reader::new(params);
+    let atomic = match reader.one("atomic") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            reader.error("atomic", "ONE_OF", "`atomic` is true or false");
+            false
+        }
+    };
+    reader.finish()?;
+    Ok(atomic)
+}
+
+/// How the items of a body are told apart.
+#[derive(Clone, Copy)]
+enum Form {
+    Array,
+    Lines,
+}
+
+impl Form {
+    fn of(headers: &axum::http::HeaderMap) -> Result<Self> {
+        if limit::is_one_of(headers, &["application/json"])? {
+            return Ok(Self::Array);
+        }
+        if limit::is_one_of(headers, &["application/x-ndjson", "application/ndjson"])? {
+            return Ok(Self::Lines);
+        }
+        Err(Error::UnsupportedMediaType { expected: "application/json or application/x-ndjson" })
+    }
+
+    fn read(self, text: &str, caller: &Caller, app: &App) -> Result<Vec<Action>> {
+        let items: Vec<&str> = match self {
+            Self::Array => {
+                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+                    Rejection::Malformed(JsonError::Malformed { reason: error.to_string() })
+                })?;
+                items.into_iter().map(RawValue::get).collect()
+            }
+            Self::Lines => {
+                text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect()
+            }
+        };
+        if items.is_empty() {
+            return Err(Error::EmptyBatch);
+        }
+        if items.len() > BATCH_ITEMS_MAX {
+            return Err(Error::BatchTooLong { max: BATCH_ITEMS_MAX });
+        }
+        let items = items.into_iter().map(|item| record(item, caller, app));
+        Ok(items.map(|item| item.unwrap_or_else(Action::Refused)).collect())
+    }
+}
+
+fn record(item: &str, caller: &Caller, app: &App) -> std::result::Result<Action, Rejection> {
+    let new = NewTransaction::parse(item, new_id(), caller.user(), app.vocabulary())?;
+    if !caller.speaks_for(&new.user_id) {
+        return Err(Rejection::NotYourUser { user_id: new.user_id });
+    }
+    Ok(Action::Record(new))
+}
+
+fn results(reply: Reply, atomic: bool) -> Result<Response> {
+    // A key that was used for another batch says nothing about single items.
+    if reply.verdicts.iter().any(|verdict| matches!(verdict, Err(Rejection::KeyReused))) {
+        return Err(Rejection::KeyReused.into());
+    }
+    let mut out = Vec::with_capacity(reply.verdicts.len() * RESULT_BYTES + 128);
+    let (mut created, mut updated, mut unchanged, mut failed) = (0_usize, 0_usize, 0_usize, 0_usize);
+    out.extend_from_slice(b"{\"results\":[");
+    for (index, verdict) in reply.verdicts.into_iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        let mut open = |status: u16, name: &str| {
+            let head = format!("{comma}{{\"index\":{index},\"status\":{status},\"{name}\":");
+            out.extend_from_slice(head.as_bytes());
+        };
+        match verdict {
+            Ok(Outcome::Created(recorded)) => {
+                created += 1;
+                open(201, "transaction");
+                out.extend_from_slice(recorded.body.as_bytes());
+            }
+            Ok(Outcome::Updated(recorded)) => {
+                updated += 1;
+                open(200, "transaction");
+                out.extend_from_slice(recorded.body.as_bytes());
+            }
+            Ok(Outcome::Unchanged(recorded)) => {
+                unchanged += 1;
+                open(200, "transaction");
+                out.extend_from_slice(recorded.body.as_bytes());
+            }
+            // A batch erases nothing.
+            Ok(Outcome::Deleted(_)) => return Err(Error::Unanswered),
+            Err(rejection) => {
+                failed += 1;
+                let problem = Problem::from(Error::from(rejection));
+                open(problem.status.as_u16(), "error");
+                problem.write(None, &mut out);
+            }
+        }
+        out.push(b'}');
+    }
+    let sums = format!(
+        "],\"created\":{created},\"updated\":{updated},\"unchanged\":{unchanged},\
+         \"failed\":{failed}}}"
+    );
+    out.extend_from_slice(sums.as_bytes());
+    let refused = atomic && failed > 0;
+    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let mut response = answer::json(status, out);
+    if created + updated + unchanged > 0 {
+        answer::put_commit(response.headers_mut(), reply.seq, reply.replayed);
+    }
+    Ok(response)
+}

@@ -1,0 +1,130 @@
+//! Authorization as extractors: a handler that needs a right takes it as a parameter and cannot
+//! forget it.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use daybook_core::UserId;
+
+use super::error::{Error, Result};
+use crate::app::App;
+use crate::auth::{BadToken, Identity, Scope, Subject};
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody said; only a development server lets them in, and they may name any user.
+    Anyone,
+    Known(Identity),
+}
+
+/// A caller who may read items and statistics.
+pub struct CanRead(pub Caller);
+/// A caller who may write items.
+pub struct CanWrite(pub Caller);
+/// A caller with a valid token.
+pub struct HasToken(pub Identity);
+
+/// Where the request's log line learns whose request it was.
+#[derive(Clone, Default)]
+pub(crate) struct Speaker(pub Arc<OnceLock<UserId>>);
+
+impl Caller {
+    /// The only user that the caller speaks for; `None` may name any.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Known(Identity { subject: Subject::User(user), .. }) => Some(user),
+            Self::Known(Identity { subject: Subject::Service(_), .. }) | Self::Anyone => None,
+        }
+    }
+
+    /// Whether the caller may speak for a user.
+    #[must_use]
+    pub fn speaks_for(&self, user_id: &UserId) -> bool {
+        self.user().is_none_or(|user| user == user_id)
+    }
+
+    /// Refuses a user for whom the caller may not speak.
+    ///
+    /// # Errors
+    /// When a user's token names somebody else.
+    pub fn check(&self, user_id: &UserId) -> Result<()> {
+        if self.speaks_for(user_id) {
+            return Ok(());
+        }
+        Err(Error::NotYou { user_id: user_id.clone() })
+    }
+
+    /// What keeps the idempotency keys of callers apart.
+    #[must_use]
+    pub fn key_space(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Anyone => [b"anyone", b""],
+            Self::Known(Identity { subject: Subject::User(user), .. }) => {
+                [b"user", user.as_str().as_bytes()]
+            }
+            Self::Known(Identity { subject: Subject::Service(_), .. }) => [b"service", b""],
+        }
+    }
+
+    fn may(self, scope: Scope) -> Result<Self> {
+        let lacks = match &self {
+            Self::Anyone => false,
+            Self::Known(Identity { subject, scopes }) => {
+                let unlimited = matches!(subject, Subject::User(_)) && scopes.is_empty();
+                !unlimited && !scopes.contains(&scope) && !scopes.contains(&Scope::Admin)
+            }
+        };
+        if lacks { Err(Error::MissingScope { scope: scope.name() }) } else { Ok(self) }
+    }
+
+    fn of(parts: &Parts, app: &App) -> Result<Self> {
+        let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
+        let Some(header) = headers.next() else {
+            return if app.is_open() { Ok(Self::Anyone) } else { Err(Error::NoToken) };
+        };
+        if headers.next().is_some() {
+            return Err(BadToken::Invalid.into());
+        }
+        let text = header.to_str().map_err(|_| BadToken::Invalid)?;
+        let token = match text.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            Some(_) | None => return Err(Error::NoToken),
+        };
+        let caller = Self::Known(app.keys().verify(token)?);
+        if let (Some(user), Some(speaker)) = (caller.user(), parts.extensions.get::<Speaker>()) {
+            speaker.0.get_or_init(|| user.clone());
+        }
+        Ok(caller)
+    }
+}
+
+impl FromRequestParts<App> for CanRead {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        Caller::of(parts, app)?.may(Scope::FeedRead).map(Self)
+    }
+}
+
+impl FromRequestParts<App> for CanWrite {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        Caller::of(parts, app)?.may(Scope::FeedWrite).map(Self)
+    }
+}
+
+impl FromRequestParts<App> for HasToken {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        match Caller::of(parts, app)? {
+            Caller::Known(identity) => Ok(Self(identity)),
+            Caller::Anyone => Err(Error::NoToken),
+        }
+    }
+}

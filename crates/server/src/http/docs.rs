@@ -1,0 +1,97 @@
+//! The OpenAPI document and two ways to read it, neither of which needs the internet.
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{ComponentsBuilder, tag::TagBuilder};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::app::App;
+
+/// The script is what its version says, so a browser may keep it for ever.
+const REDOC_PATH: &str = "/redoc/redoc-2.5.4.standalone.js";
+const REDOC_TAG: &str = "\"2.5.4\"";
+const REDOC_SCRIPT: &[u8] = include_bytes!("../../assets/redoc/redoc.standalone.js");
+const REDOC_PAGE: &str = include_str!("../../assets/redoc/index.html");
+/// Nothing on the page may be fetched from elsewhere.
+const REDOC_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; \
+    worker-src blob:; frame-ancestors 'none'";
+
+const ABOUT: &str = "The one place where every transaction of a user ends up: recorded once, \
+    searchable and counted the moment the answer is sent.\n\n\
+    Times are RFC 3339 in UTC with microseconds. Amounts are exact and never go through a binary \
+    float. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Every answer \
+    carries `X-Request-ID` and `X-Process-Time`.";
+
+/// The document without its calls.
+pub fn base() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Daybook")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT));
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.bearer_format = Some("JWT".to_owned());
+    let tag = |name: &str, about: &str| {
+        TagBuilder::new().name(name).description(Some(about)).build()
+    };
+    OpenApiBuilder::new()
+        .info(info.build())
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .build(),
+        ))
+        // A development server lets callers in without a token.
+        .security(Some([
+            SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
+            SecurityRequirement::default(),
+        ]))
+        .tags(Some([
+            tag("feed", "A user's transactions."),
+            tag("statistics", "A user's totals."),
+            tag("access", "Who calls."),
+            tag("operations", "How the server is."),
+        ]))
+        .build()
+}
+
+/// The document, Swagger UI and ReDoc.
+pub fn pages(openapi: &OpenApi) -> Router<App> {
+    let document = openapi.to_json().map(Bytes::from).unwrap_or_else(|error| {
+        tracing::error!(%error, "the OpenAPI document cannot be written");
+        Bytes::new()
+    });
+    let document = get(move || {
+        let document = document.clone();
+        async move { super::answer::json(StatusCode::OK, document) }
+    });
+    // The badge that Swagger UI shows by default is an image of another site.
+    let config = Config::from("/openapi.json").validator_url("none");
+    Router::new()
+        .route("/openapi.json", document.clone())
+        .route("/api/v1/openapi.json", document)
+        .route("/redoc", get(redoc))
+        .route(REDOC_PATH, get(redoc_script))
+        .merge(SwaggerUi::new("/docs").config(config))
+}
+
+async fn redoc() -> Response {
+    let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REDOC_POLICY));
+    ([policy], Html(REDOC_PAGE)).into_response()
+}
+
+async fn redoc_script(headers: HeaderMap) -> Response {
+    let kept = [
+        (header::ETAG, HeaderValue::from_static(REDOC_TAG)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == REDOC_TAG) {
+        return (StatusCode::NOT_MODIFIED, kept).into_response();
+    }
+    let script = HeaderValue::from_static("text/javascript; charset=utf-8");
+    (kept, [(header::CONTENT_TYPE, script)], REDOC_SCRIPT).into_response()
+}

@@ -1,0 +1,213 @@
+//! All that is done for every request, in one layer: its id, its place among the others, its time
+//! limit, the net under panics, the body of an error, one log line and the metrics.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use daybook_core::EventSeq;
+use futures_util::FutureExt;
+use tower::{Layer, Service};
+
+use super::caller::Speaker;
+use super::error::{Error, Problem, Result};
+use super::request::is_visible;
+use crate::app::App;
+use crate::metrics::Routes;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
+const MIN_COMMIT_SEQ: HeaderName = HeaderName::from_static("x-min-commit-seq");
+/// The longest request id of a client that is taken over.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// Makes [`Observed`] services.
+#[derive(Clone)]
+pub(crate) struct Observe {
+    pub app: App,
+    pub routes: Arc<Routes>,
+}
+
+/// A service with everything done around it.
+#[derive(Clone)]
+pub(crate) struct Observed<S> {
+    inner: S,
+    with: Observe,
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, with: self.clone() }
+    }
+}
+
+impl<S> Service<Request> for Observed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let seen = Seen::new(&mut request);
+        let refusal = admit(&self.with.app, &request).err();
+        let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
+        let answer = self.inner.call(request);
+        let Observe { app, routes } = self.with.clone();
+        Box::pin(async move {
+            let response = match (refusal, &place) {
+                (Some(refusal), _) => refusal.into_response(),
+                (None, Some(None)) => Error::Overloaded.into_response(),
+                (None, None | Some(Some(_))) => {
+                    within(app.settings().request_timeout, answer).await
+                }
+            };
+            Ok(seen.finish(response, &routes))
+        })
+    }
+}
+
+/// Runs the handler to its answer, to the time limit, or to its panic.
+async fn within(
+    limit: Duration,
+    answer: impl Future<Output = std::result::Result<Response, Infallible>>,
+) -> Response {
+    let caught = AssertUnwindSafe(answer).catch_unwind();
+    match tokio::time::timeout(limit, caught).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Err(_panic)) => Error::Panicked.into_response(),
+        Err(_elapsed) => Error::TimedOut.into_response(),
+    }
+}
+
+/// A read that names the newest event it must see is not answered from before that event.
+fn admit(app: &App, request: &Request) -> Result<()> {
+    let Some(value) = request.headers().get(MIN_COMMIT_SEQ) else {
+        return Ok(());
+    };
+    let wanted = value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n >= 0);
+    let Some(wanted) = wanted else {
+        let detail = "a whole number, as X-Commit-Seq gave it, is expected".to_owned();
+        return Err(Error::BadHeader { name: "X-Min-Commit-Seq", detail });
+    };
+    let seq = app.store().seq();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads && EventSeq(wanted) > seq { Err(Error::Behind { seq }) } else { Ok(()) }
+}
+
+/// What must be remembered of a request until it is answered.
+struct Seen {
+    begun: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+    id: HeaderValue,
+    /// Only when somebody will read the log line.
+    speaker: Option<Speaker>,
+}
+
+impl Seen {
+    fn new(request: &mut Request) -> Self {
+        let logs = tracing::enabled!(target: "daybook::request", tracing::Level::INFO);
+        let speaker = logs.then(Speaker::default);
+        if let Some(speaker) = &speaker {
+            request.extensions_mut().insert(speaker.clone());
+        }
+        Self {
+            begun: Instant::now(),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            id: request_id(request.headers()),
+            speaker,
+        }
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
+    }
+
+    /// Calls that must be answered when nothing else is.
+    fn is_operational(&self) -> bool {
+        let path = self.route().unwrap_or("");
+        matches!(
+            path.strip_prefix("/api/v1").unwrap_or(path),
+            "/health" | "/livez" | "/readyz" | "/metrics"
+        )
+    }
+
+    fn finish(self, mut response: Response, routes: &Routes) -> Response {
+        let problem = response.extensions_mut().remove::<Problem>().or_else(|| {
+            let unnamed = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+            unnamed.then(|| Problem::from(Error::MethodNotAllowed))
+        });
+        if let Some(problem) = &problem {
+            let mut answer = problem.answer(self.id.to_str().unwrap_or(""));
+            if let Some(allow) = response.headers_mut().remove(axum::http::header::ALLOW) {
+                answer.headers_mut().insert(axum::http::header::ALLOW, allow);
+            }
+            response = answer;
+        }
+        let duration = self.begun.elapsed();
+        let headers = response.headers_mut();
+        let seconds = format!("{}.{:06}", duration.as_secs(), duration.subsec_micros());
+        if let Ok(seconds) = HeaderValue::try_from(seconds) {
+            headers.insert(PROCESS_TIME, seconds);
+        }
+        headers.insert(REQUEST_ID, self.id.clone());
+        let status = response.status();
+        routes.get(self.route()).count(status, duration);
+        self.log(status, duration, problem.as_ref());
+        response
+    }
+
+    fn log(&self, status: StatusCode, duration: Duration, problem: Option<&Problem>) {
+        let user = self.speaker.as_ref().and_then(|speaker| speaker.0.get());
+        let code = problem.map(|problem| problem.code);
+        let cause = problem.and_then(|problem| problem.cause.as_deref());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "daybook::request",
+                    method = self.method.as_str(),
+                    path = self.route().unwrap_or("none"),
+                    status = status.as_u16(),
+                    duration_ms = duration.as_secs_f64() * 1e3,
+                    request_id = self.id.to_str().unwrap_or(""),
+                    user.id = user.map(daybook_core::UserId::as_str),
+                    code,
+                    cause,
+                )
+            };
+        }
+        if status.is_server_error() {
+            line!(error);
+        } else {
+            line!(info);
+        }
+    }
+}
+
+/// The client's own id of the request when it is one, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID);
+    if let Some(id) = given.filter(|id| is_visible(id.as_bytes(), REQUEST_ID_CHARS_MAX)) {
+        return id.clone();
+    }
+    let mut text = uuid::Uuid::encode_buffer();
+    let id = crate::app::new_id().0.simple().encode_lower(&mut text);
+    // Hexadecimal digits are always a header value.
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,126 @@
+//! How the server is, for people, load balancers and Prometheus.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::answer;
+use super::error::Result;
+use super::schema::{HealthBody, ReadyBody};
+use crate::app::App;
+
+/// A store that does not say how it is within this time is away.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Condition {
+    Healthy,
+    Unhealthy,
+    Disabled,
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: Condition,
+    version: &'static str,
+    database: Condition,
+    redis: Condition,
+    elasticsearch: Condition,
+    kafka: Condition,
+    rabbitmq: Condition,
+    breakers: BTreeMap<&'static str, &'static str>,
+    followers: BTreeMap<&'static str, u64>,
+}
+
+/// Says how the server and each system that it uses are.
+#[utoipa::path(
+    get, path = "/api/v1/health", tag = "operations", operation_id = "getHealth", security(()),
+    responses(
+        (status = 200, description = "Healthy.", body = HealthBody),
+        (status = 503, description = "The store is away.", body = HealthBody),
+    ),
+)]
+pub async fn health(State(app): State<App>) -> Result<Response> {
+    let database =
+        if store_answers(&app).await { Condition::Healthy } else { Condition::Unhealthy };
+    let mut response = answer::of(&Health {
+        status: database,
+        version: env!("CARGO_PKG_VERSION"),
+        database,
+        redis: Condition::Disabled,
+        elasticsearch: Condition::Disabled,
+        kafka: Condition::Disabled,
+        rabbitmq: Condition::Disabled,
+        breakers: BTreeMap::new(),
+        followers: BTreeMap::new(),
+    })?;
+    if database != Condition::Healthy {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(response)
+}
+
+/// Says that the process runs.
+#[utoipa::path(
+    get, path = "/api/v1/livez", tag = "operations", operation_id = "getLive", security(()),
+    responses((status = 200, description = "It runs.", body = ReadyBody)),
+)]
+pub async fn live() -> Response {
+    answer::json(StatusCode::OK, r#"{"status":"live"}"#)
+}
+
+/// Says whether requests should be sent here.
+#[utoipa::path(
+    get, path = "/api/v1/readyz", tag = "operations", operation_id = "getReady", security(()),
+    responses(
+        (status = 200, description = "Send requests.", body = ReadyBody),
+        (status = 503, description = "The store is away, or the server is stopping.",
+         body = ReadyBody),
+    ),
+)]
+pub async fn ready(State(app): State<App>) -> Response {
+    if app.is_stopping() {
+        return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"stopping"}"#);
+    }
+    if !store_answers(&app).await {
+        return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"store_away"}"#);
+    }
+    answer::json(StatusCode::OK, r#"{"status":"ready"}"#)
+}
+
+/// Counts and durations, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/api/v1/metrics", tag = "operations", operation_id = "getMetrics", security(()),
+    responses((status = 200, description = "The metrics.", body = String,
+               content_type = "text/plain")),
+)]
+pub async fn metrics(State(app): State<App>) -> Response {
+    store_answers(&app).await;
+    let mut response = answer::json(StatusCode::OK, app.metrics().render());
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+/// Asks the store how it is, and takes the answer over into the metrics.
+async fn store_answers(app: &App) -> bool {
+    match tokio::time::timeout(STORE_PATIENCE, app.store().status()).await {
+        Ok(Ok(status)) => {
+            app.metrics().observe_store(&status);
+            true
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the store does not say how it is");
+            false
+        }
+        Err(_elapsed) => {
+            tracing::warn!("the store takes too long to say how it is");
+            false
+        }
+    }
+}

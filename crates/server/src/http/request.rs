@@ -1,0 +1,226 @@
+//! What handlers take from a request's line and headers, each checked once.
+
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use daybook_core::id::fnv128;
+use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
+use daybook_core::query::{ParameterError, QueryError};
+use daybook_core::time::Moment;
+use daybook_core::{IdempotencyKey, TransactionId, UserId};
+use uuid::Uuid;
+
+use super::caller::Caller;
+use super::error::{Error, Result};
+use crate::app::App;
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The parameters of the query string, decoded, in their order.
+pub struct Params(pub Vec<(String, String)>);
+
+impl FromRequestParts<App> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let Some(query) = parts.uri.query().filter(|query| !query.is_empty()) else {
+            return Ok(Self(Vec::new()));
+        };
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        // Decoding puts this character where bytes are no text.
+        let broken = |text: &String| text.contains('\u{fffd}');
+        if query.contains('%') && pairs.iter().any(|(name, value)| broken(name) || broken(value)) {
+            return Err(Error::BadQueryString);
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl Params {
+    /// Refuses parameters that the call does not know.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let (name, known) = (name.clone(), known.join(", "));
+                Err(QueryError::UnknownParameter { name, known }.into())
+            }
+        }
+    }
+
+    /// The values of a parameter that may repeat.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let values = self.0.iter().filter(move |(known, _)| known == name);
+        values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// Reads parameters and collects what is wrong with them.
+pub struct Reader<'a> {
+    params: &'a Params,
+    pub errors: Vec<ParameterError>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(params: &'a Params) -> Self {
+        Self { params, errors: Vec::new() }
+    }
+
+    pub fn error(&mut self, parameter: &str, code: &'static str, detail: impl Into<String>) {
+        let (parameter, detail) = (parameter.to_owned(), detail.into());
+        self.errors.push(ParameterError { parameter, code, detail });
+    }
+
+    /// The value of a parameter that may stand once.
+    pub fn one(&mut self, name: &str) -> Option<&'a str> {
+        let mut values = self.params.all(name);
+        let first = values.next();
+        if values.next().is_some() {
+            self.error(name, "REPEATED", format!("`{name}` may stand only once"));
+        }
+        first
+    }
+
+    pub fn user(&mut self) -> Option<UserId> {
+        let parsed = UserId::parse(self.one("user_id")?);
+        parsed.map_err(|detail| self.error("user_id", "USER_ID", detail)).ok()
+    }
+
+    pub fn moment(&mut self, name: &str) -> Option<Moment> {
+        let parsed = Moment::parse(self.one(name)?);
+        parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
+    }
+
+    pub fn finish(self) -> Result<()> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(QueryError::Invalid(self.errors).into())
+    }
+}
+
+/// The item that the path names.
+pub struct Id(pub TransactionId);
+
+impl FromRequestParts<App> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let text = path_part(parts, "id").await?;
+        match Uuid::try_parse(&text) {
+            Ok(id) => Ok(Self(TransactionId(id))),
+            Err(_) => Err(Error::BadTransactionId { text: text.chars().take(64).collect() }),
+        }
+    }
+}
+
+/// The user that the path names.
+pub struct PathUser(pub UserId);
+
+impl FromRequestParts<App> for PathUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let text = path_part(parts, "user_id").await?;
+        UserId::parse(&text).map(Self).map_err(|detail| Error::BadUserId { detail })
+    }
+}
+
+async fn path_part(parts: &mut Parts, name: &str) -> Result<String> {
+    let params: std::result::Result<RawPathParams, RawPathParamsRejection> =
+        RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Error::BadPath)?;
+    let found = params.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value.to_owned()).ok_or(Error::NoRoute)
+}
+
+/// What a write says to make a repeat of it harmless.
+pub struct Key(Option<Scope>);
+
+struct Scope {
+    route_and_key: u128,
+    query: String,
+}
+
+impl FromRequestParts<App> for Key {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) else {
+            return Ok(Self(None));
+        };
+        let key = key.as_bytes();
+        if !is_visible(key, IDEMPOTENCY_KEY_CHARS_MAX) {
+            let detail =
+                format!("1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters are expected");
+            return Err(Error::BadHeader { name: "Idempotency-Key", detail });
+        }
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        Ok(Self(Some(Scope {
+            route_and_key: fnv128(&[method.as_bytes(), path.as_bytes(), key]),
+            query: parts.uri.query().unwrap_or("").to_owned(),
+        })))
+    }
+}
+
+impl Key {
+    /// The key of this caller for this body.
+    #[must_use]
+    pub fn bind(&self, caller: &Caller, body: &[u8]) -> Option<IdempotencyKey> {
+        let scope = self.0.as_ref()?;
+        let [kind, name] = caller.key_space();
+        Some(IdempotencyKey {
+            scope: fnv128(&[kind, name, &scope.route_and_key.to_be_bytes()]),
+            fingerprint: fnv128(&[body, scope.query.as_bytes()]),
+        })
+    }
+}
+
+/// The version that a writer saw (`If-Match`); `None` is any.
+pub struct IfMatch(pub Option<u32>);
+
+impl FromRequestParts<App> for IfMatch {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let mut values = parts.headers.get_all(header::IF_MATCH).iter();
+        let Some(value) = values.next() else {
+            return Ok(Self(None));
+        };
+        let text = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none());
+        match text {
+            Some("*") => Ok(Self(None)),
+            Some(text) => match version_of(text) {
+                Some(version) => Ok(Self(Some(version))),
+                None => Err(bad_if_match()),
+            },
+            None => Err(bad_if_match()),
+        }
+    }
+}
+
+fn bad_if_match() -> Error {
+    let detail = "one version in quotes as the ETag header gave it, or *, is expected".to_owned();
+    Error::BadHeader { name: "If-Match", detail }
+}
+
+fn version_of(tag: &str) -> Option<u32> {
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// Whether a reader has this version already (`If-None-Match`).
+#[must_use]
+pub fn has_version(headers: &HeaderMap, version: u32) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || version_of(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
+    })
+}
+
+/// Whether the text has 1 to `max` visible ASCII characters and nothing else.
+pub(crate) fn is_visible(text: &[u8], max: usize) -> bool {
+    (1..=max).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+}

@@ -1,0 +1,187 @@
+//! The feed's items: recorded, read, changed and erased one at a time.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use daybook_core::{Action, NewTransaction, Patch, Query, Rejection, TransactionId, UserId};
+
+use super::caller::{CanRead, CanWrite, Caller};
+use super::error::Result;
+use super::limit::JsonBody;
+use super::request::{self, Id, IfMatch, Key, Params, Reader};
+use super::schema::{
+    CommitHeaders, CursorPage, FeedParams, IfMatchHeader, IfNoneMatchHeader, NewTransactionBody,
+    NumberedPage, OwnerParam, PatchBody, ReadHeaders, ReadProblems, ReplacementBody,
+    TransactionBody, WriteHeaders, WriteProblems,
+};
+use super::answer;
+use crate::app::{App, new_id};
+
+/// Records a transaction.
+///
+/// A transaction with a `source` and an `external_id` that are known already updates that record
+/// when it is newer and changes nothing when it is not; the answer is 200 then, not 201.
+#[utoipa::path(
+    post, path = "/api/v1/transactions", tag = "feed", operation_id = "createTransaction",
+    params(WriteHeaders), request_body = NewTransactionBody,
+    responses(
+        (status = 201, description = "Recorded.", body = TransactionBody,
+         headers(CommitHeaders, ("Location" = String, description = "Where the item is."))),
+        (status = 200, description = "Known already; updated, or unchanged.",
+         body = TransactionBody, headers(CommitHeaders)),
+        WriteProblems,
+    ),
+)]
+pub async fn create(
+    State(app): State<App>,
+    CanWrite(caller): CanWrite,
+    params: Params,
+    key: Key,
+    body: JsonBody,
+) -> Result<Response> {
+    params.only(&[])?;
+    let new = NewTransaction::parse(body.text(), new_id(), caller.user(), app.vocabulary())?;
+    caller.check(&new.user_id)?;
+    let key = key.bind(&caller, body.text().as_bytes());
+    answer::done(&app.commit_one(key, Action::Record(new)).await?)
+}
+
+/// Lists a user's feed, newest first: filtered, searched, and paged by number or by cursor.
+#[utoipa::path(
+    get, path = "/api/v1/transactions", tag = "feed", operation_id = "listTransactions",
+    params(FeedParams, ReadHeaders),
+    responses(
+        (status = 200, description = "A page.", content(
+            (NumberedPage = "application/json"), (CursorPage = "application/json"))),
+        ReadProblems,
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    CanRead(caller): CanRead,
+    Params(pairs): Params,
+) -> Result<Response> {
+    let query = Query::parse(&pairs, caller.user())?;
+    let (digest, paging) = (query.digest, query.paging.clone());
+    let page = app.store().transactions(query).await?;
+    answer::page(&page, &paging, digest)
+}
+
+/// Reads a transaction.
+#[utoipa::path(
+    get, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "getTransaction",
+    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfNoneMatchHeader,
+           ReadHeaders),
+    responses(
+        (status = 200, description = "The item.", body = TransactionBody,
+         headers(("ETag" = String, description = "The item's version, in quotes."))),
+        (status = 304, description = "The reader's copy is the newest one."),
+        ReadProblems,
+    ),
+)]
+pub async fn get(
+    State(app): State<App>,
+    CanRead(caller): CanRead,
+    Id(id): Id,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let owner = owner(&caller, &params)?;
+    let item = app.store().transaction(id).await?.ok_or(Rejection::NotFound { id })?;
+    check_owner(id, owner.as_ref(), &item.user_id)?;
+    if request::has_version(&headers, item.version) {
+        return Ok(answer::not_modified(item.version));
+    }
+    Ok(answer::item(&item))
+}
+
+/// Changes the status, amount, metadata or time of a transaction (JSON merge patch, RFC 7396).
+#[utoipa::path(
+    patch, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "patchTransaction",
+    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+           WriteHeaders),
+    request_body(content(
+        (PatchBody = "application/json"), (PatchBody = "application/merge-patch+json"))),
+    responses(
+        (status = 200, description = "The item after the change.", body = TransactionBody,
+         headers(CommitHeaders)),
+        WriteProblems,
+    ),
+)]
+pub async fn patch(
+    State(app): State<App>,
+    CanWrite(caller): CanWrite,
+    Id(id): Id,
+    params: Params,
+    IfMatch(version): IfMatch,
+    key: Key,
+    body: JsonBody,
+) -> Result<Response> {
+    let owner = owner(&caller, &params)?;
+    let patch = Patch::parse(body.text())?;
+    let key = key.bind(&caller, body.text().as_bytes());
+    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
+}
+
+/// Replaces every field of a transaction that may change.
+#[utoipa::path(
+    put, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "replaceTransaction",
+    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+           WriteHeaders),
+    request_body = ReplacementBody,
+    responses(
+        (status = 200, description = "The item after the change.", body = TransactionBody,
+         headers(CommitHeaders)),
+        WriteProblems,
+    ),
+)]
+pub async fn put(
+    State(app): State<App>,
+    CanWrite(caller): CanWrite,
+    Id(id): Id,
+    params: Params,
+    IfMatch(version): IfMatch,
+    key: Key,
+    body: JsonBody,
+) -> Result<Response> {
+    let owner = owner(&caller, &params)?;
+    let patch = Patch::parse_full(body.text(), app.vocabulary())?;
+    let key = key.bind(&caller, body.text().as_bytes());
+    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
+}
+
+/// Erases a transaction from feed, search and statistics; the event log keeps the trace.
+#[utoipa::path(
+    delete, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "deleteTransaction",
+    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+           WriteHeaders),
+    responses((status = 204, description = "Erased."), WriteProblems),
+)]
+pub async fn delete(
+    State(app): State<App>,
+    CanWrite(caller): CanWrite,
+    Id(id): Id,
+    params: Params,
+    IfMatch(version): IfMatch,
+    key: Key,
+) -> Result<Response> {
+    let owner = owner(&caller, &params)?;
+    let key = key.bind(&caller, b"");
+    answer::done(&app.commit_one(key, Action::Erase { id, owner, version }).await?)
+}
+
+/// Whose item it must be: the token's user, or whom a caller without one names.
+pub(super) fn owner(caller: &Caller, params: &Params) -> Result<Option<UserId>> {
+    params.only(&["user_id"])?;
+    let mut reader = Reader::new(params);
+    let named = reader.user();
+    reader.finish()?;
+    Ok(caller.user().cloned().or(named))
+}
+
+pub(super) fn check_owner(id: TransactionId, owner: Option<&UserId>, user: &UserId) -> Result<()> {
+    if owner.is_some_and(|owner| owner != user) {
+        return Err(Rejection::NotYours { id }.into());
+    }
+    Ok(())
+}

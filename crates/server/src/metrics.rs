@@ -1,0 +1,123 @@
+//! What the server counts. Every series is registered before the first request, so that counting
+//! one costs an addition. The recorder belongs to one application, not to the process.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// The upper bounds of the duration buckets, in seconds.
+const DURATION_BUCKETS_S: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0,
+];
+
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    pub commits: Counter,
+    store_queue: Gauge,
+    store_bytes: Gauge,
+    event_seq: Gauge,
+}
+
+/// The series of one route.
+pub(crate) struct RouteMetrics {
+    /// By the first digit of the status, from 1 on.
+    requests: [Counter; 5],
+    duration: Histogram,
+}
+
+/// The series of all routes; what matches none is counted together.
+pub(crate) struct Routes {
+    known: HashMap<String, RouteMetrics>,
+    other: RouteMetrics,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        // Only an empty list is refused, and this one is not.
+        let builder = builder.set_buckets(DURATION_BUCKETS_S).unwrap_or_default();
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        with_local_recorder(&recorder, describe);
+        let (commits, store_queue, store_bytes, event_seq) = with_local_recorder(&recorder, || {
+            (
+                counter!("daybook_commits_total"),
+                gauge!("daybook_store_queue_length"),
+                gauge!("daybook_store_bytes"),
+                gauge!("daybook_event_seq"),
+            )
+        });
+        Self { recorder, handle, commits, store_queue, store_bytes, event_seq }
+    }
+
+    /// Registers the series of every route.
+    pub fn routes(&self, paths: impl Iterator<Item = String>) -> Routes {
+        with_local_recorder(&self.recorder, || Routes {
+            known: paths.map(|path| (path.clone(), RouteMetrics::new(path))).collect(),
+            other: RouteMetrics::new("other".to_owned()),
+        })
+    }
+
+    /// Takes over how the store is.
+    pub fn observe_store(&self, status: &daybook_store::Status) {
+        self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
+        self.store_bytes.set(gauge_value(status.bytes));
+        self.event_seq.set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Moves what was counted since the last call out of the way; to be called every few seconds.
+    pub fn tidy(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+/// A gauge's value; exact up to 2^53, which no queue, file or log of ours reaches.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats, and this is no money")]
+fn gauge_value(value: u64) -> f64 {
+    value as f64
+}
+
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("daybook_requests_total", "requests answered, by route and status class");
+    describe_histogram!("daybook_request_duration_seconds", Unit::Seconds, "time to answer");
+    describe_counter!("daybook_commits_total", "submissions that the store decided");
+    describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
+    describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
+    describe_gauge!("daybook_event_seq", "the newest event");
+}
+
+impl RouteMetrics {
+    fn new(route: String) -> Self {
+        let class = |class: &'static str| {
+            counter!("daybook_requests_total", "route" => route.clone(), "status" => class)
+        };
+        Self {
+            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            duration: histogram!("daybook_request_duration_seconds", "route" => route.clone()),
+        }
+    }
+
+    pub fn count(&self, status: http::StatusCode, duration: Duration) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(requests) = self.requests.get(class) {
+            requests.increment(1);
+        }
+        self.duration.record(duration.as_secs_f64());
+    }
+}
+
+impl Routes {
+    pub fn get(&self, route: Option<&str>) -> &RouteMetrics {
+        route.and_then(|route| self.known.get(route)).unwrap_or(&self.other)
+    }
+}

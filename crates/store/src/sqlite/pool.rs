@@ -1,0 +1,203 @@
+//! Threads that answer questions, each with a read-only connection whose statements stay prepared.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use daybook_core::Json;
+use daybook_core::query::{Compare, CompareOp};
+use parking_lot::{Condvar, Mutex};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use crate::{Error, Options, Result};
+
+/// Questions that may wait; one more is refused.
+const QUEUE_MAX: usize = 4_096;
+/// Each reader's page cache, in KiB; what it does not hold the operating system does.
+const CACHE_KIB: i64 = 8 * 1024;
+/// How many steps of SQLite's machine lie between two looks at the clock.
+const STEPS_PER_LOOK: i32 = 20_000;
+
+type Task = Box<dyn FnOnce(&Connection) + Send>;
+
+struct Line {
+    tasks: VecDeque<Task>,
+    open: bool,
+}
+
+struct Queue {
+    line: Mutex<Line>,
+    wake: Condvar,
+}
+
+pub struct Pool {
+    queue: Arc<Queue>,
+    limit: Duration,
+}
+
+impl Pool {
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let line = Line { tasks: VecDeque::new(), open: true };
+        let queue = Arc::new(Queue { line: Mutex::new(line), wake: Condvar::new() });
+        for number in 0..options.readers.max(1) {
+            let mut conn = reader(path)?;
+            let clock = Clock::on(&mut conn, options.query_time)?;
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new()
+                .name(format!("reader-{number}"))
+                .spawn(move || serve(&conn, &queue, &clock))
+                .map_err(|error| Error::Driver(Box::new(error)))?;
+        }
+        Ok(Self { queue, limit: options.query_time })
+    }
+
+    /// Runs a question in one read transaction, so that all of it sees one state of the books.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let limit = self.limit;
+        let task: Task = Box::new(move |conn| {
+            let result = in_one_state(conn, question).map_err(|error| match error {
+                Error::TooBroad { .. } => Error::TooBroad { limit },
+                other => other,
+            });
+            // The caller may have gone; then nobody needs the answer.
+            drop(answer.send(result));
+        });
+        {
+            let mut line = self.queue.line.lock();
+            if !line.open {
+                return Err(Error::Closed);
+            }
+            if line.tasks.len() >= QUEUE_MAX {
+                return Err(Error::Busy);
+            }
+            line.tasks.push_back(task);
+        }
+        self.queue.wake.notify_one();
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Refuses new questions; those that wait are still answered.
+    pub fn close(&self) {
+        self.queue.line.lock().open = false;
+        self.queue.wake.notify_all();
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn in_one_state<T>(
+    conn: &Connection,
+    question: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    conn.prepare_cached("begin")?.execute([])?;
+    let result = question(conn);
+    conn.prepare_cached("commit")?.execute([])?;
+    result
+}
+
+fn serve(conn: &Connection, queue: &Queue, clock: &Clock) {
+    loop {
+        let task = {
+            let mut line = queue.line.lock();
+            loop {
+                if let Some(task) = line.tasks.pop_front() {
+                    break task;
+                }
+                if !line.open {
+                    return;
+                }
+                queue.wake.wait(&mut line);
+            }
+        };
+        clock.begin();
+        task(conn);
+    }
+}
+
+/// Interrupts a question that takes too long.
+struct Clock {
+    made: Instant,
+    limit: Duration,
+    /// When the running question must end, in microseconds since the clock was made.
+    end_us: Arc<AtomicU64>,
+}
+
+impl Clock {
+    fn on(conn: &mut Connection, limit: Duration) -> Result<Self> {
+        let clock =
+            Self { made: Instant::now(), limit, end_us: Arc::new(AtomicU64::new(u64::MAX)) };
+        let (made, end_us) = (clock.made, Arc::clone(&clock.end_us));
+        let late = move || micros(made.elapsed()) > end_us.load(Ordering::Relaxed);
+        conn.progress_handler(STEPS_PER_LOOK, Some(late))?;
+        Ok(clock)
+    }
+
+    fn begin(&self) {
+        self.end_us.store(micros(self.made.elapsed() + self.limit), Ordering::Relaxed);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Opens a connection that cannot write.
+pub fn reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    conn.create_scalar_function("metadata_compares", 2, flags, |context| {
+        let metadata = context.get_raw(0).as_str()?;
+        let compares: Arc<Vec<Compare>> =
+            context.get_or_create_aux(1, |value| value.as_str().map(read_compares))?;
+        let metadata = Json::parse(metadata, usize::MAX)
+            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
+        Ok(compares.iter().all(|compare| compare.matches(&metadata)))
+    })?;
+    Ok(conn)
+}
+
+/// Writes comparisons as the one text that the SQL function takes: lines of operator, path, value.
+pub fn write_compares(compares: &[Compare]) -> String {
+    let parts = compares.iter().map(|compare| {
+        let op = match compare.op {
+            CompareOp::Gte => "gte",
+            CompareOp::Gt => "gt",
+            CompareOp::Lte => "lte",
+            CompareOp::Lt => "lt",
+        };
+        format!("{op}\u{1f}{}\u{1f}{}", compare.path, compare.value)
+    });
+    parts.collect::<Vec<_>>().join("\u{1e}")
+}
+
+fn read_compares(text: &str) -> Vec<Compare> {
+    let compare = |part: &str| {
+        let (op, rest) = part.split_once('\u{1f}')?;
+        let (path, value) = rest.split_once('\u{1f}')?;
+        let op = match op {
+            "gte" => CompareOp::Gte,
+            "gt" => CompareOp::Gt,
+            "lte" => CompareOp::Lte,
+            _ => CompareOp::Lt,
+        };
+        Some(Compare { path: path.to_owned(), op, value: value.to_owned() })
+    };
+    text.split('\u{1e}').filter_map(compare).collect()
+}

@@ -1,0 +1,141 @@
+//! The file: found, locked, checked and brought up to date.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use daybook_core::EventSeq;
+use refinery::embed_migrations;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Error, Result};
+
+embed_migrations!("migrations/sqlite");
+
+/// Marks a database file as Daybook's (`DAYB`), so that no other is written to.
+const APPLICATION_ID: i64 = 0x4441_5942;
+/// The writer's page cache, in KiB: the busy part of a store of tens of millions of items.
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+
+/// A file that is this process's.
+pub struct Opened {
+    pub conn: Connection,
+    pub seq: EventSeq,
+    /// Held until the store is closed; the operating system lets go of it when the process dies.
+    #[expect(dead_code, reason = "held, never read")]
+    pub lock: File,
+}
+
+/// Opens the file for writing, and creates it when there is none.
+pub fn open(path: &Path) -> Result<Opened> {
+    let lock = lock(path)?;
+    let refused = |reason: String| Error::CannotOpen { path: path.to_owned(), reason };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags)
+        .map_err(|error| refused(error.to_string()))?;
+    if std::fs::metadata(path).is_ok_and(|found| found.permissions().readonly())
+        || conn.is_readonly("main").unwrap_or(false)
+    {
+        return Err(refused("the file is read-only".to_owned()));
+    }
+    check_application(&conn, path)?;
+    configure(&conn).map_err(|error| match error {
+        Error::Driver(source) => refused(source.to_string()),
+        other => other,
+    })?;
+    migrate(&mut conn, path)?;
+    let seq = conn.query_row("select coalesce(max(seq), 0) from events", [], |row| row.get(0))?;
+    Ok(Opened { conn, seq: EventSeq(seq), lock })
+}
+
+/// Takes the lock that says whose file this is. A file of its own, because closing a second handle
+/// of the database would drop SQLite's locks.
+fn lock(path: &Path) -> Result<File> {
+    let cannot = |error: std::io::Error| Error::CannotOpen {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(beside(path, "-lock"))
+        .map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
+/// The path with something added to its file name.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn check_application(conn: &Connection, path: &Path) -> Result<()> {
+    let refused = |reason: &str| Error::CannotOpen {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let read = |name: &str| conn.query_row(&format!("pragma {name}"), [], |r| r.get::<_, i64>(0));
+    let id = read("application_id").map_err(|_| refused("it is no database"))?;
+    let empty = read("schema_version")? == 0;
+    match id {
+        APPLICATION_ID => Ok(()),
+        0 if empty => {
+            // Larger pages make fewer levels; it must be said before the first table.
+            conn.pragma_update(None, "page_size", 8192)?;
+            conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+            Ok(())
+        }
+        _ => Err(refused("it is a database of another program")),
+    }
+}
+
+fn configure(conn: &Connection) -> Result<()> {
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    // Nothing is acknowledged before it is on the disk.
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    // The writer decides when; see there.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
+    let known = i64::from(
+        migrations::runner().get_migrations().iter().map(|m| m.version()).max().unwrap_or(0),
+    );
+    let found = version(conn)?;
+    if found > known {
+        return Err(Error::TooNew { path: path.to_owned(), found, known });
+    }
+    if found < known {
+        let runner = migrations::runner().set_abort_divergent(true);
+        runner.run(conn).map_err(|error| Error::Driver(Box::new(error)))?;
+        // More of a batch in memory makes fewer, larger pieces of index.
+        conn.execute("insert into search (search, rank) values ('hashsize', 16777216)", [])?;
+    }
+    Ok(())
+}
+
+/// The number of the newest migration that the file has seen; 0 when it is new.
+pub fn version(conn: &Connection) -> Result<i64> {
+    let there: bool = conn.query_row(
+        "select count(*) > 0 from sqlite_schema where name = 'refinery_schema_history'",
+        [],
+        |row| row.get(0),
+    )?;
+    if !there {
+        return Ok(0);
+    }
+    let newest = "select coalesce(max(version), 0) from refinery_schema_history";
+    Ok(conn.query_row(newest, [], |row| row.get(0))?)
+}

@@ -1,0 +1,382 @@
+//! What a commit reads and writes: rows in, rows out, no rule.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use daybook_core::command::ReadSet;
+use daybook_core::id::fnv128;
+use daybook_core::search::{Document, in_dictionary};
+use daybook_core::stats::{Bucket, BucketKey, Delta};
+use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
+use daybook_core::{Event, EventSeq, Submission, Timestamp, Transaction, UserId};
+use lru::LruCache;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::read;
+use crate::codec::{self, EVENT, ITEM};
+use crate::sql::everything;
+use crate::{Error, Result};
+
+/// Users whose numbers the writer remembers; about 10 MB.
+const USERS_MAX: usize = 100_000;
+/// Dictionary words that the writer remembers to be there; about 16 MB. A hash of 64 bits stands
+/// for each: that one of them hides a new word is less likely than one in 10^13.
+const WORDS_MAX: usize = 1_000_000;
+/// Old replies that go at once, so that nobody waits long.
+const SWEEP_MAX: i64 = 10_000;
+
+/// What the writer knows to be in the database, so as not to look again.
+pub struct Interned {
+    users: RefCell<LruCache<UserId, i64>>,
+    words: HashSet<u64>,
+}
+
+impl Default for Interned {
+    fn default() -> Self {
+        let room = NonZeroUsize::new(USERS_MAX).unwrap_or(NonZeroUsize::MIN);
+        Self { users: RefCell::new(LruCache::new(room)), words: HashSet::new() }
+    }
+}
+
+impl Interned {
+    /// The number of a user, who gets one when new.
+    fn user(&self, conn: &Connection, user: &UserId) -> Result<i64> {
+        if let Some(number) = self.users.borrow_mut().get(user) {
+            return Ok(*number);
+        }
+        let number = match read::user_number(conn, user)? {
+            Some(number) => number,
+            None => {
+                conn.prepare_cached("insert into users (name) values (?1)")?
+                    .insert([user.as_str()])?
+            }
+        };
+        self.users.borrow_mut().put(user.clone(), number);
+        Ok(number)
+    }
+
+    /// Forgets numbers that a failed commit may have given.
+    pub fn forget_users(&self) {
+        self.users.borrow_mut().clear();
+    }
+
+    /// Remembers words that a commit has made durable.
+    pub fn remember(&mut self, words: HashSet<u64>) {
+        if self.words.len() + words.len() > WORDS_MAX {
+            self.words.clear();
+        }
+        self.words.extend(words);
+    }
+}
+
+/// Loads the rows that submissions touch.
+pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -> Result<Snapshot> {
+    let set = ReadSet::of(submissions);
+    let mut snapshot = Snapshot { next_seq, ..Snapshot::default() };
+    for id in &set.transactions {
+        if let Some(item) = read::transaction(conn, *id)? {
+            snapshot.transactions.insert(*id, item);
+        }
+    }
+    let sql = format!(
+        "select {ITEM} from transactions t join users u on u.user = t.user \
+         where u.name = ?1 and t.source = ?2 and t.external_id = ?3"
+    );
+    for key in set.external {
+        let mut find = conn.prepare_cached(&sql)?;
+        let mut rows = find.query((key.user_id.as_str(), &key.source, &key.external_id))?;
+        if let Some(row) = rows.next()? {
+            let item = codec::item(row, &key.user_id)?;
+            snapshot.external.insert(key, item.id);
+            snapshot.transactions.insert(item.id, item);
+        }
+    }
+    for key in &set.keys {
+        if let Some(reply) = reply(conn, key.scope)? {
+            for seq in reply.events() {
+                if let Some(event) = event(conn, seq)? {
+                    snapshot.events.insert(seq, event);
+                }
+            }
+            snapshot.replies.insert(key.scope, reply);
+        }
+    }
+    Ok(snapshot)
+}
+
+fn reply(conn: &Connection, scope: u128) -> Result<Option<StoredReply>> {
+    let mut find = conn.prepare_cached("select body from replies where scope = ?1")?;
+    let scope = scope.to_be_bytes();
+    let body: Option<String> = find.query_row([scope.as_slice()], |row| row.get(0)).optional()?;
+    let unreadable = |_| Error::Corrupt { what: "a stored reply is unreadable".to_owned() };
+    body.map(|body| serde_json::from_str(&body).map_err(unreadable)).transpose()
+}
+
+fn event(conn: &Connection, seq: EventSeq) -> Result<Option<Event>> {
+    let sql = format!(
+        "select {EVENT}, u.name from events e join users u on u.user = e.user where e.seq = ?1"
+    );
+    let mut find = conn.prepare_cached(&sql)?;
+    let mut rows = find.query([seq.0])?;
+    match rows.next()? {
+        Some(row) => Ok(Some(codec::event(row, &codec::user(row, 7)?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Writes a write set. Answers by how many items each user's feed changed.
+pub fn write(
+    conn: &Connection,
+    write: &WriteSet,
+    interned: &Interned,
+    fresh: &mut HashSet<u64>,
+) -> Result<Vec<(UserId, i64)>> {
+    let mut numbers: HashMap<&UserId, i64> = HashMap::new();
+    for event in &write.events {
+        if !numbers.contains_key(&event.user_id) {
+            numbers.insert(&event.user_id, interned.user(conn, &event.user_id)?);
+        }
+    }
+    let number = |user: &UserId| {
+        let missing = || Error::Corrupt { what: format!("user {user} has no event") };
+        numbers.get(user).copied().ok_or_else(missing)
+    };
+    for event in &write.events {
+        insert_event(conn, event, number(&event.user_id)?)?;
+    }
+    let changed = rows(conn, &write.rows, &number, interned, fresh)?;
+    for (key, deltas) in &write.statistics {
+        count(conn, number(&key.user_id)?, key, deltas)?;
+    }
+    for (scope, reply) in &write.replies {
+        insert_reply(conn, *scope, reply)?;
+    }
+    Ok(changed)
+}
+
+fn insert_event(conn: &Connection, event: &Event, user: i64) -> Result<()> {
+    let mut insert = conn.prepare_cached(
+        "insert into events (seq, event_type, at, user, transaction_id, version, previous, body) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute((
+        event.seq.0,
+        event.event_type.name(),
+        event.at.micros(),
+        user,
+        event.transaction_id.0.as_bytes().as_slice(),
+        event.version,
+        event.previous.map(|seq| seq.0),
+        &*event.body,
+    ))?;
+    Ok(())
+}
+
+/// One step on the tables of items and of postings, at one row number.
+enum Step<'a> {
+    Remove,
+    Insert(&'a Transaction),
+    Replace(&'a Transaction),
+}
+
+fn rows(
+    conn: &Connection,
+    changes: &[RowChange],
+    number: &impl Fn(&UserId) -> Result<i64>,
+    interned: &Interned,
+    fresh: &mut HashSet<u64>,
+) -> Result<Vec<(UserId, i64)>> {
+    let mut changed: BTreeMap<&UserId, i64> = BTreeMap::new();
+    let mut steps: Vec<(i64, Step)> = Vec::with_capacity(changes.len());
+    for change in changes {
+        let old = change.old.as_ref().map(|old| position(conn, old)).transpose()?;
+        match (old, change.old.as_ref(), &change.new) {
+            (Some(at), Some(old), Some(new)) if old.created_at.seconds() == new.created_at.seconds() => {
+                steps.push((at, Step::Replace(new)));
+            }
+            (Some(at), Some(_), Some(new)) => {
+                steps.push((at, Step::Remove));
+                steps.push((codec::pos(new.created_at, new.seq), Step::Insert(new)));
+            }
+            (Some(at), Some(old), None) => {
+                steps.push((at, Step::Remove));
+                *changed.entry(&old.user_id).or_default() -= 1;
+            }
+            (_, _, Some(new)) => {
+                steps.push((codec::pos(new.created_at, new.seq), Step::Insert(new)));
+                *changed.entry(&new.user_id).or_default() += 1;
+            }
+            (_, _, None) => {}
+        }
+    }
+    // An item that moves leaves its old place before it takes the new one, whose id is the same.
+    for (at, step) in &steps {
+        if let Step::Remove = step {
+            conn.prepare_cached("delete from transactions where pos = ?1")?.execute([at])?;
+        }
+    }
+    // The index writes one piece per commit as long as row numbers rise.
+    steps.sort_unstable_by_key(|(at, _)| *at);
+    for (at, step) in steps {
+        let item = match step {
+            Step::Remove => {
+                conn.prepare_cached("delete from search where rowid = ?1")?.execute([at])?;
+                continue;
+            }
+            Step::Replace(item) => {
+                conn.prepare_cached("delete from transactions where pos = ?1")?.execute([at])?;
+                conn.prepare_cached("delete from search where rowid = ?1")?.execute([at])?;
+                item
+            }
+            Step::Insert(item) => item,
+        };
+        let user = number(&item.user_id)?;
+        insert_item(conn, at, user, item)?;
+        index(conn, at, user, item, interned, fresh)?;
+    }
+    Ok(changed.into_iter().map(|(user, change)| (user.clone(), change)).collect())
+}
+
+fn position(conn: &Connection, item: &Transaction) -> Result<i64> {
+    let mut find = conn.prepare_cached("select pos from transactions where id = ?1")?;
+    Ok(find.query_row([item.id.0.as_bytes().as_slice()], |row| row.get(0))?)
+}
+
+fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Result<()> {
+    let mut insert = conn.prepare_cached(
+        "insert into transactions (pos, id, user, type, product, status, side, currency, digits, \
+         amount, metadata, source, external_id, version, created_at, recorded_at, updated_at, seq) \
+         values (:pos, :id, :user, :type, :product, :status, :side, :currency, :digits, :amount, \
+         :metadata, :source, :external_id, :version, :created_at, :recorded_at, :updated_at, :seq)",
+    )?;
+    insert.execute(named_params! {
+        ":pos": pos,
+        ":id": item.id.0.as_bytes().as_slice(),
+        ":user": user,
+        ":type": item.transaction_type.name(),
+        ":product": item.product,
+        ":status": item.status.name(),
+        ":side": item.side.name(),
+        ":currency": item.currency.code(),
+        ":digits": item.currency.digits(),
+        ":amount": codec::amount_bytes(item.amount).as_slice(),
+        ":metadata": item.metadata.to_string(),
+        ":source": item.source,
+        ":external_id": item.external_id,
+        ":version": item.version,
+        ":created_at": item.created_at.micros(),
+        ":recorded_at": item.recorded_at.micros(),
+        ":updated_at": item.updated_at.map(Timestamp::micros),
+        ":seq": item.seq.0,
+    })?;
+    Ok(())
+}
+
+/// The text that the index is given for an item: words and terms, prefixed with the user.
+pub fn postings(user: i64, document: &Document) -> String {
+    let prefix = codec::prefix(user);
+    let mut text = String::with_capacity(512);
+    for field in &document.fields {
+        for word in field {
+            text.push_str(&prefix);
+            text.push('_');
+            text.push_str(word);
+            text.push(' ');
+        }
+        // Between fields, so that no phrase spans two of them.
+        text.push_str(&everything(&prefix));
+        text.push(' ');
+    }
+    for term in &document.terms {
+        text.push_str(&prefix);
+        text.push('.');
+        text.push_str(term);
+        text.push(' ');
+    }
+    text
+}
+
+fn index(
+    conn: &Connection,
+    pos: i64,
+    user: i64,
+    item: &Transaction,
+    interned: &Interned,
+    fresh: &mut HashSet<u64>,
+) -> Result<()> {
+    let document = Document::of(item);
+    conn.prepare_cached("insert into search (rowid, body) values (?1, ?2)")?
+        .execute((pos, postings(user, &document)))?;
+    let mut insert =
+        conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
+    for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {
+        let hash = fnv128(&[&user.to_le_bytes(), word.as_bytes()]) as u64;
+        if !interned.words.contains(&hash) && fresh.insert(hash) {
+            insert.execute((user, word))?;
+        }
+    }
+    Ok(())
+}
+
+fn count(conn: &Connection, user: i64, key: &BucketKey, deltas: &[Delta]) -> Result<()> {
+    let (currency, digits, day) = codec::bucket_params(key);
+    let mut find = conn.prepare_cached(
+        "select slots, updated_at from buckets \
+         where user = ?1 and currency = ?2 and digits = ?3 and day = ?4",
+    )?;
+    let found: Option<(Vec<u8>, i64)> = find
+        .query_row((user, currency, digits, day), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let mut bucket = Bucket::default();
+    if let Some((slots, updated_at)) = found {
+        bucket.slots = Bucket::decode_slots(&slots).ok_or_else(|| Error::Corrupt {
+            what: format!("the statistics of {} on day {day} are unreadable", key.user_id),
+        })?;
+        bucket.updated_at = Timestamp::from_micros(updated_at);
+    }
+    bucket.apply(deltas);
+    if bucket.is_empty() {
+        conn.prepare_cached(
+            "delete from buckets where user = ?1 and currency = ?2 and digits = ?3 and day = ?4",
+        )?
+        .execute((user, currency, digits, day))?;
+        return Ok(());
+    }
+    let mut insert = conn.prepare_cached(
+        "insert or replace into buckets \
+         (user, currency, digits, day, updated_at, summary, counts, slots) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute((
+        user,
+        currency,
+        digits,
+        day,
+        bucket.updated_at.micros(),
+        bucket.encode_summary(),
+        bucket.encode_counts(),
+        bucket.encode_slots(),
+    ))?;
+    Ok(())
+}
+
+fn insert_reply(conn: &Connection, scope: u128, reply: &StoredReply) -> Result<()> {
+    let body = serde_json::to_string(reply).map_err(|error| Error::Driver(Box::new(error)))?;
+    conn.prepare_cached("insert into replies (scope, at, body) values (?1, ?2, ?3)")?
+        .execute((scope.to_be_bytes().as_slice(), reply.at.micros(), body))?;
+    Ok(())
+}
+
+/// Deletes replies that are older than they are kept, measured from the newest one.
+pub fn sweep(conn: &Connection, kept: Duration) -> Result<()> {
+    let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+    conn.prepare_cached(
+        "delete from replies where reply in (select reply from replies \
+         where at < (select at from replies order by reply desc limit 1) - ?1 \
+         order by reply limit ?2)",
+    )?
+    .execute((kept, SWEEP_MAX))?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Group commit: one thread owns the writing connection, takes all that waits, decides it as one
+//! batch, commits it once, and answers only then.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use daybook_core::write_set::Reply;
+use daybook_core::{EventSeq, Submission, decide};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::schema::Opened;
+use super::write::{self, Interned};
+use super::Shared;
+use crate::{Error, Options, Result};
+
+/// How long the writer waits for work before it tidies up.
+const IDLE: Duration = Duration::from_millis(250);
+/// How many pages the write-ahead log may hold before they are copied into the database file (32
+/// MiB): enough to copy a page once for many changes, few enough to open quickly after a crash.
+const WAL_PAGES_MAX: i32 = 4_096;
+/// The same when there is nothing else to do.
+const WAL_PAGES_IDLE: i32 = 512;
+/// How often replies that are too old are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+struct Job {
+    submission: Submission,
+    answer: oneshot::Sender<Result<Reply>>,
+}
+
+pub struct Writer {
+    line: Mutex<Option<SyncSender<Job>>>,
+    waiting: Arc<AtomicUsize>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Writer {
+    pub fn start(
+        mut opened: Opened,
+        shared: Arc<Shared>,
+        options: Options,
+    ) -> Result<Self> {
+        let (line, jobs) = sync_channel(options.queue.max(1));
+        let (end, ended) = oneshot::channel::<()>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&wal_pages);
+        opened.conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let mut thread = Thread {
+            wal_pages,
+            opened,
+            shared,
+            options,
+            waiting: Arc::clone(&waiting),
+            interned: Interned::default(),
+            swept: Instant::now(),
+        };
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                thread.run(&jobs);
+                drop(thread);
+                drop(end);
+            })
+            .map_err(|error| Error::Driver(Box::new(error)))?;
+        Ok(Self { line: Mutex::new(Some(line)), waiting, ended: Mutex::new(Some(ended)) })
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub async fn commit(&self, submission: Submission) -> Result<Reply> {
+        let (answer, answered) = oneshot::channel();
+        let line = self.line.lock().clone().ok_or(Error::Closed)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(refused) = line.try_send(Job { submission, answer }) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(match refused {
+                TrySendError::Full(_) => Error::Busy,
+                TrySendError::Disconnected(_) => Error::Closed,
+            });
+        }
+        drop(line);
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Refuses new work, finishes what waits and closes the file.
+    pub async fn close(&self) {
+        drop(self.line.lock().take());
+        let ended = self.ended.lock().take();
+        if let Some(ended) = ended {
+            // An error means that the thread is gone, which is what is waited for.
+            drop(ended.await);
+        }
+    }
+}
+
+struct Thread {
+    wal_pages: Arc<AtomicI32>,
+    opened: Opened,
+    shared: Arc<Shared>,
+    options: Options,
+    waiting: Arc<AtomicUsize>,
+    interned: Interned,
+    swept: Instant,
+}
+
+impl Thread {
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        loop {
+            match jobs.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let group = self.gather(first, jobs);
+                    self.commit_group(group);
+                    self.tidy(WAL_PAGES_MAX);
+                }
+                Err(RecvTimeoutError::Timeout) => self.tidy(WAL_PAGES_IDLE),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.checkpoint("truncate");
+    }
+
+    /// Takes what waits, up to the size of one commit.
+    fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+        let mut actions = first.submission.actions.len();
+        let mut group = vec![first];
+        while actions < self.options.commit_actions {
+            let Ok(job) = jobs.try_recv() else { break };
+            actions += job.submission.actions.len();
+            group.push(job);
+        }
+        self.waiting.fetch_sub(group.len(), Ordering::Relaxed);
+        group
+    }
+
+    fn commit_group(&mut self, group: Vec<Job>) {
+        let (submissions, answers): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|job| (job.submission, job.answer)).unzip();
+        match self.commit(&submissions) {
+            Ok(replies) => {
+                for (answer, reply) in answers.into_iter().zip(replies) {
+                    // Who asked may have gone; what it asked for is done all the same.
+                    drop(answer.send(Ok(reply)));
+                }
+            }
+            Err(error) => self.one_by_one(&submissions, answers, error),
+        }
+    }
+
+    /// A group that the database refused is tried one by one, so that a bad neighbour sinks no
+    /// one. A disk that is full is full for all.
+    fn one_by_one(
+        &mut self,
+        submissions: &[Submission],
+        answers: Vec<oneshot::Sender<Result<Reply>>>,
+        error: Error,
+    ) {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "commit failed");
+        let alone = submissions.len() == 1;
+        let full = matches!(error, Error::DiskFull);
+        let mut first = Some(error);
+        for (submission, answer) in submissions.iter().zip(answers) {
+            let result = if full {
+                Err(Error::DiskFull)
+            } else if alone {
+                Err(first.take().unwrap_or(Error::Closed))
+            } else {
+                self.commit(std::slice::from_ref(submission)).map(|replies| replies.into_iter())
+                    .and_then(|mut replies| replies.next().ok_or(Error::Closed))
+            };
+            drop(answer.send(result));
+        }
+    }
+
+    /// Load, decide, write, commit: the one way into the books.
+    fn commit(&mut self, submissions: &[Submission]) -> Result<Vec<Reply>> {
+        let next_seq = EventSeq(self.shared.seq.load(Ordering::Acquire) + 1);
+        let conn = &mut self.opened.conn;
+        let transaction =
+            conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let snapshot = write::load(&transaction, submissions, next_seq)?;
+        let (replies, write_set) = decide(submissions, snapshot);
+        if write_set.is_empty() {
+            transaction.commit()?;
+            return Ok(replies);
+        }
+        let mut fresh = HashSet::new();
+        let changed = match write::write(&transaction, &write_set, &self.interned, &mut fresh) {
+            Ok(changed) => changed,
+            Err(error) => {
+                self.interned.forget_users();
+                return Err(error);
+            }
+        };
+        if let Err(error) = transaction.commit() {
+            self.interned.forget_users();
+            return Err(error.into());
+        }
+        self.interned.remember(fresh);
+        if let Some(last) = write_set.events.last() {
+            self.shared.seq.store(last.seq.0, Ordering::Release);
+        }
+        for (user, change) in &changed {
+            self.shared.counts.changed(user, *change);
+        }
+        Ok(replies)
+    }
+
+    /// Keeps the write-ahead log and the replies bounded. A failure is tried again later.
+    fn tidy(&mut self, wal_pages: i32) {
+        if self.wal_pages.load(Ordering::Relaxed) > wal_pages {
+            self.wal_pages.store(0, Ordering::Relaxed);
+            self.checkpoint("restart");
+        }
+        if self.swept.elapsed() > SWEEP_EVERY {
+            self.swept = Instant::now();
+            if let Err(error) = write::sweep(&self.opened.conn, self.options.replies_kept) {
+                tracing::warn!(%error, "old replies stay for now");
+            }
+        }
+    }
+
+    fn checkpoint(&self, mode: &str) {
+        let sql = format!("pragma wal_checkpoint({mode})");
+        if let Err(error) = self.opened.conn.query_row(&sql, [], |_| Ok(())) {
+            tracing::warn!(%error, "the write-ahead log stays for now");
+        }
+    }
+}

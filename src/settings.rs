@@ -1,0 +1,65 @@
+//! What every command takes: where the configuration and the store are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use daybook_server::config::{Config, Effective, Flag, Sources};
+use daybook_store::Store;
+
+use crate::output::usage;
+
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// The configuration file; otherwise ./daybook.toml is read when it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the books are kept, as sqlite:FILE
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+    /// What is logged: error, warn, info, debug, trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl Settings {
+    /// Lays file, environment, these flags and the command's own over the defaults.
+    pub fn load(&self, own: Vec<Flag>) -> anyhow::Result<Effective> {
+        let flag = |key, name, value: &Option<String>| {
+            value.clone().map(|value| Flag { key, name, value })
+        };
+        let mut flags = own;
+        flags.extend(flag("store", "--store", &self.store));
+        flags.extend(flag("log.level", "--log", &self.log));
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let environment = std::env::vars_os().filter_map(text).collect();
+        Ok(Effective::load(Sources { file: self.config.clone(), environment, flags })?)
+    }
+
+    /// The configuration of a command that has no flags of its own for it.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Ok(self.load(Vec::new())?.config)
+    }
+}
+
+/// Opens the store, which is made when it is not there yet.
+pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(daybook_store::open(&config.store, config.store_options()).await?)
+}
+
+/// Opens a store that must be there: a mistyped name must not look like an empty store.
+pub async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    require_existing(config)?;
+    open_store(config).await
+}
+
+/// Says what to do when there is no store.
+pub fn require_existing(config: &Config) -> anyhow::Result<()> {
+    let path = config.store.strip_prefix("sqlite:").unwrap_or(&config.store);
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    Err(usage(format!("there is no store at '{path}'; name it with --store sqlite:FILE")))
+}

@@ -1,0 +1,680 @@
+//! The laws of `ARCHITECTURE.md` and the habits of the house, as far as a reader of text can check
+//! them. Each broken law says where, and what to do instead.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of our crates each crate may import: nothing points left.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("daybook-core", &[]),
+    ("daybook-store", &["daybook-core"]),
+    ("daybook-connectors", &["daybook-core", "daybook-store"]),
+    (
+        "daybook-server",
+        &["daybook-core", "daybook-store", "daybook-connectors"],
+    ),
+    ("daybook-bench", &["daybook-core", "daybook-store"]),
+    (
+        "daybook",
+        &[
+            "daybook-core",
+            "daybook-store",
+            "daybook-connectors",
+            "daybook-server",
+            "daybook-bench",
+        ],
+    ),
+];
+
+/// Who may know what is outside. The benchmark compares the store with SQLite itself.
+const OUTSIDE: &[(&[&str], &[&str])] = &[
+    (
+        &[
+            "rusqlite",
+            "libsqlite3-sys",
+            "refinery",
+            "tokio-postgres",
+            "deadpool-postgres",
+            "sqlx",
+        ],
+        &["daybook-store", "daybook-bench"],
+    ),
+    (
+        &[
+            "axum",
+            "axum-extra",
+            "hyper",
+            "tower-http",
+            "utoipa",
+            "http",
+        ],
+        &["daybook-server"],
+    ),
+    (
+        &["rdkafka", "lapin", "redis", "reqwest"],
+        &["daybook-connectors"],
+    ),
+];
+
+/// What `core` may not say, and why.
+const IMPURE: &[(&str, &str)] = &[
+    ("async fn", "core never awaits"),
+    ("async move", "core never awaits"),
+    (".await", "core never awaits"),
+    ("SystemTime", "time arrives in the command"),
+    ("Instant::now", "time arrives in the command"),
+    ("Timestamp::now(", "time arrives in the command"),
+    ("Zoned::now(", "time arrives in the command"),
+    ("now_v7", "ids arrive in the command"),
+    ("new_v4", "ids arrive in the command"),
+    ("rand::rng(", "randomness arrives as a seed"),
+    ("thread_rng", "randomness arrives as a seed"),
+    ("thread::", "core starts no threads"),
+    ("std::fs", "core does no I/O"),
+    ("std::net", "core does no I/O"),
+    ("std::io", "core does no I/O"),
+    ("std::env", "core does no I/O"),
+    ("println!", "core does no I/O"),
+];
+
+/// The most lines of a source file, its tests not counted; more is split by intention.
+const FILE_LINES_MAX: usize = 500;
+
+#[test]
+fn crates_import_only_what_is_to_their_right() {
+    let mut broken = Vec::new();
+    for (name, manifest) in manifests() {
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+            broken.push(format!("{name}: give the new crate its place in ARROWS"));
+            continue;
+        };
+        for dependency in dependencies(&manifest) {
+            if dependency.starts_with("daybook") && !allowed.contains(&dependency.as_str()) {
+                broken.push(format!("{name} imports {dependency}"));
+            }
+        }
+    }
+    holds("daybook -> server -> connectors -> store -> core", &broken);
+}
+
+#[test]
+fn only_one_crate_knows_each_thing_outside() {
+    let mut broken = Vec::new();
+    for (name, manifest) in manifests() {
+        for dependency in dependencies(&manifest) {
+            for (outside, may) in OUTSIDE {
+                if outside.contains(&dependency.as_str()) && !may.contains(&name.as_str()) {
+                    broken.push(format!(
+                        "{name} knows {dependency}; only {} may",
+                        may.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+    holds(
+        "only server knows HTTP, store SQL, connectors brokers and caches",
+        &broken,
+    );
+}
+
+#[test]
+fn core_depends_on_nothing_that_waits() {
+    let waits = [
+        "tokio",
+        "tokio-util",
+        "futures-util",
+        "async-trait",
+        "parking_lot",
+        "tracing",
+    ];
+    let manifests = manifests();
+    let dependencies = dependencies(&manifests["daybook-core"]);
+    let broken: Vec<String> = dependencies
+        .into_iter()
+        .filter(|name| waits.contains(&name.as_str()))
+        .collect();
+    holds("core does no I/O and never awaits", &broken);
+}
+
+#[test]
+fn core_reads_no_clock_and_no_randomness_and_does_no_io() {
+    let mut broken = Vec::new();
+    for source in sources("crates/core/src") {
+        for (number, line) in source.code() {
+            let said = IMPURE.iter().filter(|(words, _)| line.contains(words));
+            broken.extend(said.map(|(words, why)| source.at(number, &format!("`{words}`: {why}"))));
+        }
+    }
+    holds("core is pure", &broken);
+}
+
+#[test]
+fn no_float_comes_near_money() {
+    let mut broken = Vec::new();
+    for source in ["crates/core/src", "crates/store/src"]
+        .into_iter()
+        .flat_map(sources)
+    {
+        for (number, line) in source.code() {
+            let said = ["f32", "f64"]
+                .into_iter()
+                .filter(|word| has_word(line, word));
+            broken.extend(said.map(|word| source.at(number, &format!("`{word}`: use Amount"))));
+        }
+    }
+    for source in ["crates/server/src", "crates/connectors/src", "src"]
+        .into_iter()
+        .flat_map(sources)
+    {
+        for (number, line) in source.code() {
+            let said = ["as_f64", "parse::<f64>", "parse::<f32>", "f64::from_str"]
+                .into_iter()
+                .filter(|words| line.contains(words));
+            broken.extend(said.map(|words| source.at(number, &format!("`{words}`: use Amount"))));
+        }
+    }
+    holds("money is exact", &broken);
+}
+
+#[test]
+fn sql_is_written_in_the_store_only() {
+    let mut broken = Vec::new();
+    for source in all_sources() {
+        let baseline = source.path == "crates/bench/src/raw.rs";
+        if source.path.starts_with("crates/store/") || baseline {
+            continue;
+        }
+        for (number, text) in literals(source.own_text()) {
+            if is_sql(&text) {
+                let start: String = text.trim_start().chars().take(40).collect();
+                broken.push(source.at(number, &format!("\"{start}\"")));
+            }
+        }
+    }
+    holds("only store knows SQL", &broken);
+}
+
+#[test]
+fn a_lint_is_expected_with_a_reason_and_never_allowed() {
+    let mut broken = Vec::new();
+    for source in all_sources().into_iter().chain(test_sources()) {
+        for (number, line) in lines_of_code(&source.text) {
+            if [concat!("#[al", "low("), concat!("#![al", "low(")]
+                .iter()
+                .any(|a| line.contains(a))
+            {
+                broken.push(source.at(number, "write #[expect(lint, reason = \"…\")]"));
+            }
+        }
+    }
+    holds("no lint is allowed in silence", &broken);
+}
+
+#[test]
+fn no_test_is_ignored_in_silence() {
+    let mut broken = Vec::new();
+    for source in all_sources().into_iter().chain(test_sources()) {
+        for (number, line) in lines_of_code(&source.text) {
+            if line.contains(concat!("#[ig", "nore]")) {
+                broken.push(source.at(number, "say why: #[ignore = \"…\"]"));
+            }
+        }
+    }
+    holds("a skipped test says so", &broken);
+}
+
+#[test]
+fn a_library_prints_nothing() {
+    let mut broken = Vec::new();
+    for source in [
+        "crates/store/src",
+        "crates/connectors/src",
+        "crates/server/src",
+    ]
+    .into_iter()
+    .flat_map(sources)
+    {
+        for (number, line) in source.code() {
+            let said = ["println!(", "print!(", "eprintln!(", "eprint!("]
+                .into_iter()
+                .find(|words| line.contains(words));
+            broken.extend(said.map(|words| source.at(number, &format!("`{words}`: log it"))));
+        }
+    }
+    holds("libraries log, the binary prints", &broken);
+}
+
+#[test]
+fn a_file_is_one_idea_long() {
+    let mut broken = Vec::new();
+    for source in all_sources() {
+        let lines = source.own_text().lines().count();
+        if lines > FILE_LINES_MAX {
+            broken.push(format!(
+                "{}: {lines} lines; split it by intention",
+                source.path
+            ));
+        }
+    }
+    holds("a source file has at most 500 lines", &broken);
+}
+
+#[test]
+fn every_kind_file_is_in_kinds() {
+    let kinds = read("crates/core/src/kind.rs");
+    let start = kinds.find("pub const KINDS").unwrap();
+    let list = &kinds[start..start + kinds[start..].find("];").unwrap()];
+    let mut broken = Vec::new();
+    for source in sources("crates/core/src/kind") {
+        let module = source
+            .path
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .trim_end_matches(".rs");
+        if !list.contains(&format!("&{module}::")) {
+            broken.push(format!("{}: add it to KINDS", source.path));
+        }
+    }
+    holds(
+        "a transaction type is one file and one line in KINDS",
+        &broken,
+    );
+}
+
+#[test]
+fn every_limit_says_why() {
+    let mut broken = Vec::new();
+    for source in sources("crates/core/src")
+        .into_iter()
+        .chain(sources("crates/server/src"))
+    {
+        if !source.path.ends_with("/limits.rs") {
+            continue;
+        }
+        let mut above = "";
+        for (number, line) in source.own_text().lines().enumerate() {
+            if line.starts_with("pub const") && !above.starts_with("///") {
+                broken.push(source.at(number + 1, "a limit has a sentence of why"));
+            }
+            above = line;
+        }
+    }
+    holds("limits are named in one file, with their reasons", &broken);
+}
+
+#[test]
+fn migrations_are_numbered_and_the_same_on_every_backend() {
+    let mut broken = Vec::new();
+    let mut by_backend: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in files(&root().join("crates/store/migrations")) {
+        let relative = relative(&path);
+        let mut parts = relative.rsplit('/');
+        let (name, backend) = (parts.next().unwrap(), parts.next().unwrap());
+        let names = by_backend.entry(backend.to_owned()).or_default();
+        names.push(name.to_owned());
+        if migration_number(name) != Some(names.len()) {
+            broken.push(format!(
+                "{relative}: the next name is V{:04}__name.sql",
+                names.len()
+            ));
+        }
+    }
+    let mut backends = by_backend.into_iter();
+    if let Some((first, names)) = backends.next() {
+        for (other, others) in backends.filter(|(_, others)| *others != names) {
+            broken.push(format!("{other} has {others:?}, {first} has {names:?}"));
+        }
+    }
+    holds(
+        "migrations have the same numbers and names everywhere",
+        &broken,
+    );
+}
+
+#[test]
+fn the_text_names_no_machine() {
+    let words = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+    ];
+    let begins = |c: char| c.is_whitespace() || "\"'`(=:<>[,".contains(c);
+    let mut broken = Vec::new();
+    for path in files(&root()) {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue; // Not a text.
+        };
+        for (number, line) in text.lines().enumerate() {
+            let named = words.iter().any(|word| {
+                line.match_indices(word)
+                    .any(|(at, _)| line[..at].chars().next_back().is_none_or(begins))
+            });
+            if named {
+                broken.push(format!(
+                    "{}:{}: a machine's own path",
+                    relative(&path),
+                    number + 1
+                ));
+            }
+        }
+    }
+    holds("the project works in any place", &broken);
+}
+
+#[test]
+fn the_papers_are_in_order() {
+    let mut broken = Vec::new();
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
+        if !root().join(name).is_file() {
+            broken.push(format!("{name} is missing"));
+        }
+    }
+    let adrs = files(&root().join("docs/adr"));
+    let names = adrs
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+    let numbered = names.filter(|name| name.ends_with(".md") && name != "README.md");
+    for (index, name) in numbered.enumerate() {
+        let number = name.split('-').next().unwrap();
+        if number.len() != 3 || number.parse() != Ok(index + 1) {
+            broken.push(format!(
+                "docs/adr/{name}: the next number is {:03}",
+                index + 1
+            ));
+        }
+    }
+    holds(
+        "the papers are there and the decisions are numbered without gaps",
+        &broken,
+    );
+}
+
+#[test]
+fn every_crate_obeys_the_one_lint_table_and_the_one_list_of_versions() {
+    let mut broken = Vec::new();
+    for (name, manifest) in manifests() {
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"));
+        if lints.and_then(toml::Value::as_bool) != Some(true) {
+            broken.push(format!("{name}: [lints] workspace = true is missing"));
+        }
+        for (dependency, value) in dependency_tables(&manifest) {
+            if value.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+                broken.push(format!("{name}: {dependency} has a version of its own"));
+            }
+        }
+    }
+    holds("one lint table, one list of versions", &broken);
+}
+
+/// Fails with the law and every place where it is broken.
+fn holds(law: &str, broken: &[String]) {
+    assert!(
+        broken.is_empty(),
+        "{law}; but:\n  {}\n",
+        broken.join("\n  ")
+    );
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root())
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// All files below a folder, sorted; what is built, downloaded or hidden is left out.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else {
+        return found;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let hidden = name.starts_with('.') && name != ".ci" && name != ".github";
+        if hidden || name == "target" || name.contains(".db") {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A Rust source file.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn at(&self, line: usize, what: &str) -> String {
+        format!("{}:{line}: {what}", self.path)
+    }
+
+    /// The text without the tests at its end.
+    fn own_text(&self) -> &str {
+        let end = self
+            .text
+            .find("#[cfg(test)]\nmod ")
+            .unwrap_or(self.text.len());
+        &self.text[..end]
+    }
+
+    /// The numbered lines that are neither comments nor tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        lines_of_code(self.own_text())
+    }
+}
+
+fn lines_of_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line));
+    numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// The sources below a folder; files that hold nothing but tests are left out.
+fn sources(folder: &str) -> Vec<Source> {
+    let below = rust_files(&root().join(folder));
+    let tests = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+    below
+        .into_iter()
+        .filter(|source| !tests(&source.path))
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<Source> {
+    let rust = files(folder)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    rust.map(|path| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: relative(&path),
+    })
+    .collect()
+}
+
+fn crate_folders() -> Vec<String> {
+    let mut folders = vec![".".to_owned()];
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        folders.push(format!(
+            "crates/{}",
+            entry.unwrap().file_name().to_string_lossy()
+        ));
+    }
+    folders.sort();
+    folders
+}
+
+fn all_sources() -> Vec<Source> {
+    let folder = |folder: &String| {
+        if folder == "." {
+            "src".into()
+        } else {
+            format!("{folder}/src")
+        }
+    };
+    crate_folders()
+        .iter()
+        .flat_map(|name| sources(&folder(name)))
+        .collect()
+}
+
+fn test_sources() -> Vec<Source> {
+    let folders = crate_folders();
+    folders
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder).join("tests")))
+        .collect()
+}
+
+/// Every crate's manifest under the crate's name.
+fn manifests() -> BTreeMap<String, toml::Table> {
+    let read = |folder: &String| {
+        let text = read(&format!("{folder}/Cargo.toml"));
+        let manifest: toml::Table = toml::from_str(&text).unwrap();
+        let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+        (name, manifest)
+    };
+    crate_folders().iter().map(read).collect()
+}
+
+fn dependency_tables(manifest: &toml::Table) -> Vec<(String, toml::Value)> {
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = tables
+        .iter()
+        .filter_map(|name| manifest.get(*name)?.as_table());
+    tables
+        .flatten()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn dependencies(manifest: &toml::Table) -> Vec<String> {
+    dependency_tables(manifest)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The number in `V0001__name.sql`.
+fn migration_number(name: &str) -> Option<usize> {
+    let (number, rest) = name.strip_prefix('V')?.split_once("__")?;
+    let title = rest.strip_suffix(".sql")?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (number.len() == 4 && !title.is_empty() && title.chars().all(plain))
+        .then(|| number.parse().ok())?
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part))
+}
+
+/// Whether a text begins as a statement does; sentences for people do not.
+fn is_sql(text: &str) -> bool {
+    let text = text.trim_start().to_lowercase();
+    let has = |word: &str| text.contains(word);
+    (text.starts_with("select ") && (has(" from ") || has("(")))
+        || text.starts_with("insert into ")
+        || text.starts_with("insert or ")
+        || (text.starts_with("update ") && has(" set "))
+        || text.starts_with("delete from ")
+        || [
+            "create table ",
+            "create index ",
+            "create unique index ",
+            "create virtual table ",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start))
+        || text.starts_with("pragma ")
+        || text.starts_with("begin immediate")
+}
+
+/// The string literals of a source, each with the line that it begins in.
+fn literals(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    while let Some(c) = rest.chars().next() {
+        let (length, literal) = if rest.starts_with("//") {
+            (rest.find('\n').unwrap_or(rest.len()), None)
+        } else if let Some((length, body)) = raw_literal(rest) {
+            (length, Some(body))
+        } else if c == '"' {
+            let end = quoted_end(rest);
+            (end, Some(&rest[1..end.saturating_sub(1).max(1)]))
+        } else if ["'\"'", "b'\"'"]
+            .iter()
+            .any(|quote| rest.starts_with(quote))
+        {
+            (rest.find("\"'").unwrap() + 2, None)
+        } else {
+            (c.len_utf8(), None)
+        };
+        found.extend(literal.map(|body| (line, body.to_owned())));
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// The length and the body of the raw string literal that the text begins with.
+fn raw_literal(text: &str) -> Option<(usize, &str)> {
+    let after = text.strip_prefix('r')?;
+    let hashes = after.len() - after.trim_start_matches('#').len();
+    let body = after[hashes..].strip_prefix('"')?;
+    let close = format!("\"{}", "#".repeat(hashes));
+    let end = body.find(&close)?;
+    Some((1 + hashes + 1 + end + close.len(), &body[..end]))
+}
+
+/// Where the quoted literal that the text begins with is over.
+fn quoted_end(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            _ => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+#[test]
+fn the_reader_of_literals_sees_what_the_compiler_sees() {
+    let source = "let a = \"select \\\" x from y\"; // \"insert into no\"\nlet q = '\"';\n\
+                  f(r#\"delete from \"t\"\"#, \"fine\")";
+    let found: Vec<(usize, bool)> = literals(source)
+        .into_iter()
+        .map(|(line, text)| (line, is_sql(&text)))
+        .collect();
+    assert_eq!(found, [(1, true), (3, true), (3, false)]);
+}
