@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use daybook_core::UserId;
 use daybook_server::config::{Config, Effective, Flag, Sources};
 use daybook_store::Store;
 
 use crate::output::usage;
+
+/// Users that are asked for at once.
+const USERS_PAGE: u32 = 10_000;
 
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
@@ -62,4 +66,24 @@ pub fn require_existing(config: &Config) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(usage(format!("there is no store at '{path}'; name it with --store sqlite:FILE")))
+}
+
+/// Reads the users that a command names.
+pub fn parse_users(names: &[String]) -> anyhow::Result<Vec<UserId>> {
+    let read = |name: &String| {
+        UserId::parse(name).map_err(|wrong| usage(format!("--user: {wrong}")))
+    };
+    names.iter().map(read).collect()
+}
+
+/// All users of a store, by name.
+pub async fn all_users(store: &dyn Store) -> anyhow::Result<Vec<UserId>> {
+    let mut users: Vec<UserId> = Vec::new();
+    loop {
+        let page = store.users(users.last().cloned(), USERS_PAGE).await?;
+        if page.is_empty() {
+            return Ok(users);
+        }
+        users.extend(page);
+    }
 }

@@ -65,7 +65,7 @@ impl Converter {
         match self.value(target, fields) {
             Ok(Some((text, kind))) => self.put(body, target, &text, kind),
             Ok(None) => {
-                // A sign in the amount may have said the side already; it knows better.
+                // The sign of the amount is better than a constant.
                 let known = target == "side" && body.side.is_some();
                 if let Some(constant) = self.mapping.constants.get(target).filter(|_| !known) {
                     body.set(target, constant.0.clone());
@@ -127,9 +127,7 @@ impl Converter {
             "amount" => {
                 let (amount, negative) = plain_amount(text, &self.mapping.amounts);
                 body.set_text("amount", &amount);
-                if let Some(rule) = self.mapping.amounts.negative
-                    && !self.mapping.columns.contains_key("side")
-                {
+                if let Some(rule) = self.mapping.amounts.negative {
                     let is_debit = (rule == Negative::Debit) == negative;
                     body.set_text("side", if is_debit { "debit" } else { "credit" });
                 }

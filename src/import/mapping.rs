@@ -19,9 +19,10 @@ pub const TARGETS: &[&str] = &[
     "transaction_type",
     "product",
     "status",
-    "side",
     "currency",
+    // The sign of an amount may say the side, and a column of its own knows better.
     "amount",
+    "side",
     "source",
     "external_id",
     "created_at",

@@ -17,8 +17,13 @@ pub fn bodies(seed: u64, users: u32, count: usize) -> Result<Vec<String>> {
             1_760_000_000_000_000 + i64::try_from(second)? * 1_000_000,
         );
         let kind = kinds.get(number % kinds.len()).context("there are kinds")?;
-        let fields = kind.example().strip_prefix('{').context("an example is an object")?;
-        Ok(format!(r#"{{"user_id":"user_{user}","created_at":"{at}",{fields}"#))
+        let fields = kind
+            .example()
+            .strip_prefix('{')
+            .context("an example is an object")?;
+        Ok(format!(
+            r#"{{"user_id":"user_{user}","created_at":"{at}",{fields}"#
+        ))
     };
     (0..count).map(body).collect()
 }
@@ -46,5 +51,8 @@ pub fn users_of(bodies: &[String], most: usize) -> Result<Vec<UserId>> {
 
 /// The first page of a user's feed, paged by cursor.
 pub fn feed_path(user: &UserId) -> String {
-    format!("/api/v1/transactions?user_id={}&limit=20", client::encode(user.as_str()))
+    format!(
+        "/api/v1/transactions?user_id={}&limit=20",
+        client::encode(user.as_str())
+    )
 }

@@ -10,11 +10,10 @@ use anyhow::{Context, Result, anyhow};
 use daybook_core::search::Document;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::{EventSeq, NewTransaction, Timestamp, Transaction, TransactionId};
-use hdrhistogram::Histogram;
 use rusqlite::{Connection, Statement, params};
 use uuid::Uuid;
 
-use crate::client::Measured;
+use crate::client::{Measured, latencies};
 
 /// The store's own schema, so that both sides pay for the same indexes.
 const SCHEMA: &str = include_str!("../../store/migrations/sqlite/V0001__feed.sql");
@@ -47,7 +46,9 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
         let new = NewTransaction::parse(body, id, None, &vocabulary)
             .map_err(|refused| anyhow!("{refused:?}"))
             .with_context(|| format!("reading {body}"))?;
-        let at = new.created_at.unwrap_or(Timestamp::from_micros(1_700_000_000_000_000));
+        let at = new
+            .created_at
+            .unwrap_or(Timestamp::from_micros(1_700_000_000_000_000));
         let item = new.record(at, EventSeq(number.into()));
         let known = i64::try_from(users.len())?;
         let user = *users.entry(item.user_id.to_string()).or_insert(known);
@@ -62,7 +63,13 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
         // The store numbers rows by the second in which they happened, then by arrival.
         let position = (item.created_at.seconds() << 20) | i64::from(number & 0xf_ffff);
         let metadata = item.metadata.to_string();
-        rows.push(Row { user, position, metadata, words: words.join(" "), item });
+        rows.push(Row {
+            user,
+            position,
+            metadata,
+            words: words.join(" "),
+            item,
+        });
     }
     Ok(rows)
 }
@@ -77,7 +84,7 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.execute_batch(SCHEMA)?;
-    let mut latency = Histogram::new(3)?;
+    let mut latency = latencies()?;
     let started = Instant::now();
     for batch in rows.chunks(rows_per_commit) {
         let begun = Instant::now();
@@ -95,7 +102,13 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
     }
     let elapsed = started.elapsed();
     let requests = latency.len();
-    Ok(Measured { requests, elapsed, latency, refused: 0, first_refusal: None })
+    Ok(Measured {
+        requests,
+        elapsed,
+        latency,
+        refused: 0,
+        first_refusal: None,
+    })
 }
 
 fn insert_row(statement: &mut Statement<'_>, row: &Row) -> Result<()> {
@@ -144,8 +157,15 @@ mod tests {
         let measured = insert(&file, &rows(&bodies).unwrap(), 4).unwrap();
         assert_eq!(measured.requests, 3, "commits of 4, 4 and 2 rows");
         let connection = Connection::open(&file).unwrap();
-        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let count = |sql: &str| {
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
         assert_eq!(count("select count(*) from transactions"), 10);
-        assert_eq!(count("select count(*) from search where body match '\"1_starbucks\"'"), 3);
+        assert_eq!(
+            count("select count(*) from search where body match '\"1_starbucks\"'"),
+            3
+        );
     }
 }

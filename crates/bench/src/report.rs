@@ -5,8 +5,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::client::Measured;
 
@@ -28,9 +29,13 @@ pub struct Row {
     pub size: Option<u64>,
     pub connections: Option<usize>,
     /// Requests a second; where batches are measured, rows a second.
+    #[serde(serialize_with = "rounded_if_any")]
     pub per_second: Option<f64>,
+    #[serde(serialize_with = "rounded_if_any")]
     pub p50_ms: Option<f64>,
+    #[serde(serialize_with = "rounded_if_any")]
     pub p99_ms: Option<f64>,
+    #[serde(serialize_with = "rounded_if_any")]
     pub max_ms: Option<f64>,
     pub checks: Vec<Check>,
     /// Answers that were no success.
@@ -41,6 +46,7 @@ pub struct Row {
 /// A number that is compared with a baseline, and with a target where there is one.
 #[derive(Debug, Serialize)]
 pub struct Check {
+    #[serde(serialize_with = "rounded")]
     pub value: f64,
     pub unit: Unit,
     /// What the value is a multiple of, or which value it is.
@@ -72,7 +78,11 @@ impl Report {
     pub fn new() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            build: if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            },
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             rows: Vec::new(),
         }
@@ -80,9 +90,9 @@ impl Report {
 
     /// Whether everything was answered and every target is met.
     pub fn all_met(&self) -> bool {
-        self.rows.iter().all(|row| {
-            row.refused == 0 && row.checks.iter().all(|check| check.met != Some(false))
-        })
+        self.rows
+            .iter()
+            .all(|row| row.refused == 0 && row.checks.iter().all(|check| check.met != Some(false)))
     }
 }
 
@@ -129,7 +139,8 @@ impl Row {
 
     /// Compares with a baseline of the same run.
     pub fn times(mut self, of: &str, value: Option<f64>, target: Option<Target>) -> Self {
-        self.checks.extend(value.map(|value| Check::new(value, Unit::Times, of, target)));
+        self.checks
+            .extend(value.map(|value| Check::new(value, Unit::Times, of, target)));
         self
     }
 
@@ -142,7 +153,13 @@ impl Row {
 impl Check {
     pub fn new(value: f64, unit: Unit, of: &str, target: Option<Target>) -> Self {
         let met = target.map(|target| target.is_met_by(value));
-        Self { value, unit, of: of.to_owned(), target, met }
+        Self {
+            value,
+            unit,
+            of: of.to_owned(),
+            target,
+            met,
+        }
     }
 }
 
@@ -181,6 +198,18 @@ pub fn count(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+/// Four digits are more than a measurement has.
+fn rounded<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1e4).round() / 1e4)
+}
+
+fn rounded_if_any<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => rounded(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -214,16 +243,27 @@ impl fmt::Display for Check {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Daybook {}, {} build, {} cores", self.version, self.build, self.cores)?;
+        writeln!(
+            f,
+            "Daybook {}, {} build, {} cores",
+            self.version, self.build, self.cores
+        )?;
         let mut table = Table::new();
+        table.load_style(ASCII_MARKDOWN);
         let header = [
-            "measurement", "size", "conns", "per second", "p50 ms", "p99 ms", "max ms", "compared",
-            "target", "met",
+            "measurement",
+            "size",
+            "conns",
+            "per second",
+            "p50 ms",
+            "p99 ms",
+            "max ms",
+            "compared",
+            "target",
+            "met",
         ];
         table.set_header(header);
-        for row in &self.rows {
-            table.add_row(row.cells());
-        }
+        table.add_rows(self.rows.iter().flat_map(Row::lines));
         for column in 1..=6 {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -232,35 +272,49 @@ impl fmt::Display for Report {
         writeln!(f, "{table}")?;
         for row in self.rows.iter().filter(|row| row.refused > 0) {
             let first = row.first_refusal.as_deref().unwrap_or_default();
-            writeln!(f, "{}: {} refused, the first: {first}", row.name, row.refused)?;
+            writeln!(
+                f,
+                "{}: {} refused, the first: {first}",
+                row.name, row.refused
+            )?;
         }
         Ok(())
     }
 }
 
 impl Row {
-    fn cells(&self) -> Vec<String> {
+    /// One line of cells, and one more for each further check.
+    fn lines(&self) -> Vec<Vec<String>> {
         let ms = |value: Option<f64>| value.map_or_else(String::new, |ms| format!("{ms:.2}"));
-        let lines = |line: &dyn Fn(&Check) -> String| {
-            self.checks.iter().map(line).collect::<Vec<_>>().join("\n")
-        };
-        let met = |check: &Check| match check.met {
-            Some(true) => "yes",
-            Some(false) => "NO",
-            None => "",
-        };
-        vec![
+        let mut cells = vec![
             self.name.clone(),
             self.size.map_or_else(String::new, grouped),
-            self.connections.map_or_else(String::new, |connections| connections.to_string()),
+            self.connections
+                .map_or_else(String::new, |connections| connections.to_string()),
             self.per_second.map_or_else(String::new, grouped_rate),
             ms(self.p50_ms),
             ms(self.p99_ms),
             ms(self.max_ms),
-            lines(&|check| check.to_string()),
-            lines(&|check| check.target.map_or_else(String::new, |target| target.to_string())),
-            lines(&|check| met(check).to_owned()),
-        ]
+        ];
+        let columns = cells.len();
+        let mut checks = self.checks.iter().map(Check::cells);
+        cells.extend(checks.next().unwrap_or_default());
+        let further = checks.map(|check| [vec![String::new(); columns], check.into()].concat());
+        std::iter::once(cells).chain(further).collect()
+    }
+}
+
+impl Check {
+    fn cells(&self) -> [String; 3] {
+        let met = match self.met {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "",
+        };
+        let target = self
+            .target
+            .map_or_else(String::new, |target| target.to_string());
+        [self.to_string(), target, met.to_owned()]
     }
 }
 
@@ -278,7 +332,9 @@ pub fn grouped(number: u64) -> String {
 }
 
 fn grouped_rate(rate: f64) -> String {
-    format!("{rate:.0}").parse().map_or_else(|_| format!("{rate:.0}"), grouped)
+    format!("{rate:.0}")
+        .parse()
+        .map_or_else(|_| format!("{rate:.0}"), grouped)
 }
 
 #[cfg(test)]
@@ -299,13 +355,29 @@ mod tests {
     fn the_table_shows_what_was_measured_and_compared() {
         let mut report = Report::new();
         report.rows.push(
-            Row { per_second: Some(18_000.4), p50_ms: Some(3.456), ..Row::fact("create") }
-                .size(1_000_000)
-                .connections(64)
-                .times("livez", ratio(Some(22.0), Some(100.0)), Some(Target::Aim(0.13, 0.22))),
+            Row {
+                per_second: Some(18_000.4),
+                p50_ms: Some(3.456),
+                ..Row::fact("create")
+            }
+            .size(1_000_000)
+            .connections(64)
+            .times(
+                "livez",
+                ratio(Some(22.0), Some(100.0)),
+                Some(Target::Aim(0.13, 0.22)),
+            ),
         );
         let text = report.to_string();
-        for cell in ["create", "1 000 000", "18 000", "3.46", "0.22 × livez", "≥ 0.13", "yes"] {
+        for cell in [
+            "create",
+            "1 000 000",
+            "18 000",
+            "3.46",
+            "0.22 × livez",
+            "≥ 0.13",
+            "yes",
+        ] {
             assert!(text.contains(cell), "{cell} is not in\n{text}");
         }
         assert!(report.all_met());
@@ -317,8 +389,16 @@ mod tests {
     fn a_refusal_is_never_hidden() {
         let mut report = Report::new();
         let refusal = Some("503 busy".to_owned());
-        report.rows.push(Row { refused: 2, first_refusal: refusal, ..Row::fact("create") });
+        report.rows.push(Row {
+            refused: 2,
+            first_refusal: refusal,
+            ..Row::fact("create")
+        });
         assert!(!report.all_met());
-        assert!(report.to_string().contains("create: 2 refused, the first: 503 busy"));
+        assert!(
+            report
+                .to_string()
+                .contains("create: 2 refused, the first: 503 busy")
+        );
     }
 }

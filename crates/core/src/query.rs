@@ -24,9 +24,9 @@ pub struct Query {
     pub amount_min: Option<Amount>,
     pub amount_max: Option<Amount>,
     /// Each group holds index terms of which one must be there.
-    pub any_of: Vec<Vec<String>>,
+    pub any_of: Vec<Vec<Term>>,
     /// Index terms of which none may be there.
-    pub none_of: Vec<String>,
+    pub none_of: Vec<Term>,
     /// Conditions that only the item's metadata can answer.
     pub compare: Vec<Compare>,
     pub search: Vec<Clause>,
@@ -34,6 +34,13 @@ pub struct Query {
     pub paging: Paging,
     /// Names the question, without the place in its answer.
     pub digest: u128,
+}
+
+/// A term of the index, or all terms with a beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Term {
+    Whole(String),
+    Beginning(String),
 }
 
 /// Which items come first.
@@ -48,6 +55,12 @@ pub enum Order {
 pub enum Paging {
     Page { page: u64, size: u32 },
     Cursor { after: Option<Position>, limit: u32 },
+}
+
+impl From<Fact<'_>> for Term {
+    fn from(fact: Fact<'_>) -> Self {
+        Self::Whole(fact.term())
+    }
 }
 
 /// A comparison with a metadata value. Numbers compare by value, texts by code point; values of
@@ -267,19 +280,19 @@ impl<'a> Parser<'a> {
 
     fn facts(&mut self, query: &mut Query) {
         self.named(query, "transaction_type", TransactionType::names(), |text| {
-            TransactionType::from_name(text).map(|t| Fact::Type(t.name()).term())
+            TransactionType::from_name(text).map(|t| Fact::Type(t.name()).into())
         });
         self.named(query, "status", Status::names(), |text| {
-            Status::from_name(text).map(|s| Fact::Status(s.name()).term())
+            Status::from_name(text).map(|s| Fact::Status(s.name()).into())
         });
         self.named(query, "side", Side::names(), |text| {
-            Side::from_name(text).map(|s| Fact::Side(s.name()).term())
+            Side::from_name(text).map(|s| Fact::Side(s.name()).into())
         });
-        let upper = |text: &str| Some(Fact::Currency(&text.to_ascii_uppercase()).term());
+        let upper = |text: &str| Some(Fact::Currency(&text.to_ascii_uppercase()).into());
         self.named(query, "currency", String::new(), upper);
-        self.named(query, "product", String::new(), |text| Some(Fact::Product(text).term()));
-        self.named(query, "source", String::new(), |text| Some(Fact::Source(text).term()));
-        self.named(query, "external_id", String::new(), |text| Some(Fact::ExternalId(text).term()));
+        self.named(query, "product", String::new(), |text| Some(Fact::Product(text).into()));
+        self.named(query, "source", String::new(), |text| Some(Fact::Source(text).into()));
+        self.named(query, "external_id", String::new(), |text| Some(Fact::ExternalId(text).into()));
     }
 
     /// A filter that may repeat: any of its values.
@@ -288,7 +301,7 @@ impl<'a> Parser<'a> {
         query: &mut Query,
         name: &str,
         names: String,
-        term: impl Fn(&str) -> Option<String>,
+        term: impl Fn(&str) -> Option<Term>,
     ) {
         let values = self.all(name);
         if values.len() > FILTER_VALUES_MAX {
@@ -308,7 +321,7 @@ impl<'a> Parser<'a> {
     }
 
     fn metadata(&mut self, query: &mut Query) {
-        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut groups: Vec<(&str, Vec<Term>)> = Vec::new();
         let mut conditions = 0;
         for (name, value) in self.pairs {
             let short = METADATA_NAMES.contains(&name.as_str()).then_some(name.as_str());
@@ -326,7 +339,8 @@ impl<'a> Parser<'a> {
             }
             let compare = |op| Compare { path: path.to_owned(), op, value: value.clone() };
             let keys = search::filter_keys(value);
-            let terms = keys.iter().map(|key| Fact::Metadata(path, key).term());
+            let terms = keys.iter().map(|key| Term::from(Fact::Metadata(path, key)));
+            let there = || [Term::Beginning(search::path_term(path)), Fact::Within(path).into()];
             match op {
                 None => match groups.iter_mut().find(|(known, _)| *known == path) {
                     Some((_, any)) => any.extend(terms),
@@ -334,8 +348,8 @@ impl<'a> Parser<'a> {
                 },
                 Some("ne") => query.none_of.extend(terms),
                 Some("exists") => match value.as_str() {
-                    "true" => query.any_of.push(vec![Fact::Exists(path).term()]),
-                    "false" => query.none_of.push(Fact::Exists(path).term()),
+                    "true" => query.any_of.push(there().into()),
+                    "false" => query.none_of.extend(there()),
                     _ => self.error(name, "ONE_OF", "`exists` is true or false"),
                 },
                 Some("gte") => query.compare.push(compare(CompareOp::Gte)),
@@ -352,9 +366,6 @@ impl<'a> Parser<'a> {
             self.error("metadata", "TOO_MANY", detail);
         }
         query.any_of.extend(groups.into_iter().map(|(_, terms)| terms));
-        // Only items that have the path can compare; the index knows which those are.
-        let exists = query.compare.iter().map(|c| vec![Fact::Exists(&c.path).term()]);
-        query.any_of.extend(exists.collect::<Vec<_>>());
     }
 
     fn order(&mut self, searching: bool) -> Order {

@@ -2,13 +2,16 @@
 //! index stand for the filters. A store's index keeps words and terms per user; what they mean is
 //! decided here, so that every store finds the same.
 
+use std::sync::LazyLock;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::id::fnv128;
 use crate::json::Json;
 use crate::limits::{DOCUMENT_WORDS_MAX, SEARCH_CHARS_MAX, SEARCH_WORDS_MAX, WORD_CHARS_MAX};
-use crate::transaction::Transaction;
+use crate::money::Currencies;
+use crate::transaction::{PRODUCTS, Status, Transaction, TransactionType};
 
 /// Splits a text into words: runs of letters and digits, in lower case, without accents. A point
 /// between two digits belongs to the word, so that `150.00` is one.
@@ -80,16 +83,18 @@ pub struct Document {
 }
 
 impl Document {
+    /// The words and terms of an item. The names of types, statuses and well-known products and
+    /// currencies are not among the words: every item has some, and [`names`] finds them by the
+    /// terms that filters need anyway.
     #[must_use]
     pub fn of(item: &Transaction) -> Self {
-        let display = item.kind().display(item);
-        let mut fields: Vec<Vec<String>> = vec![
-            words(item.transaction_type.name()),
-            words(&item.product),
-            words(item.status.name()),
-            words(item.currency.code()),
-            words(&item.amount.to_text(item.currency)),
-        ];
+        let mut fields: Vec<Vec<String>> = vec![words(&item.amount.to_text(item.currency))];
+        if !PRODUCTS.contains(&item.product.as_str()) {
+            fields.push(words(&item.product));
+        }
+        if CURRENCIES.get(item.currency.code()).is_none() {
+            fields.push(words(item.currency.code()));
+        }
         let mut left = DOCUMENT_WORDS_MAX;
         item.metadata.visit(&mut |_, value| {
             let mut field = match value {
@@ -101,11 +106,10 @@ impl Document {
             left -= field.len();
             fields.push(field);
         });
-        for text in [Some(display.title.as_str()), display.merchant.as_deref(), Some(display.category)] {
-            let field = text.map(words).unwrap_or_default();
-            if !field.iter().all(|word| fields.iter().any(|known| known.contains(word))) {
-                fields.push(field);
-            }
+        // The merchant as people know it, where that says more than what was sent.
+        let merchant = item.kind().display(item).merchant.as_deref().map(words).unwrap_or_default();
+        if !merchant.iter().all(|word| fields.iter().any(|known| known.contains(word))) {
+            fields.push(merchant);
         }
         fields.retain(|field| !field.is_empty());
         Self { fields, terms: terms_of(item) }
@@ -123,20 +127,63 @@ fn terms_of(item: &Transaction) -> Vec<String> {
     terms.extend(item.source.as_deref().map(|source| Fact::Source(source).term()));
     terms.extend(item.external_id.as_deref().map(|id| Fact::ExternalId(id).term()));
     item.metadata.visit(&mut |path, value| {
-        // A path exists when it or anything under it has a value.
-        let mut end = path.len();
-        loop {
-            terms.push(Fact::Exists(path.get(..end).unwrap_or("")).term());
-            match path.get(..end).and_then(|head| head.rfind('.')) {
-                Some(dot) => end = dot,
-                None => break,
-            }
+        // A path exists when anything under it has a value.
+        for (dot, _) in path.match_indices('.') {
+            terms.push(Fact::Within(path.get(..dot).unwrap_or("")).term());
         }
         terms.push(Fact::Metadata(path, &value_key(value)).term());
     });
     terms.sort_unstable();
     terms.dedup();
     terms
+}
+
+static CURRENCIES: LazyLock<Currencies> = LazyLock::new(Currencies::default);
+
+/// The names that every item is described with: the words of each, and its term.
+static NAMES: LazyLock<Vec<(Vec<String>, String)>> = LazyLock::new(|| {
+    let name = |name: &str, fact: Fact| (words(name), fact.term());
+    let mut names = Vec::new();
+    names.extend(TransactionType::ALL.iter().map(|t| name(t.name(), Fact::Type(t.name()))));
+    names.extend(Status::ALL.iter().map(|s| name(s.name(), Fact::Status(s.name()))));
+    names.extend(PRODUCTS.iter().map(|product| name(product, Fact::Product(product))));
+    names.extend(CURRENCIES.iter().map(|c| name(c.code(), Fact::Currency(c.code()))));
+    names
+});
+
+/// The terms of names that searched words stand for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameTerms {
+    pub exact: Vec<String>,
+    pub beginnings: Vec<String>,
+    pub typos: Vec<String>,
+}
+
+/// Finds the names that a clause means: one word of a name, or a phrase that is the name.
+#[must_use]
+pub fn names(clause: &Clause) -> NameTerms {
+    let mut found = NameTerms::default();
+    for (words, term) in NAMES.iter() {
+        match clause {
+            Clause::Phrase(phrase) if phrase == words => found.exact.push(term.clone()),
+            Clause::Phrase(_) => {}
+            Clause::Word(word) => {
+                let typo = Typo::of(word);
+                let near = |known: &String| match &typo {
+                    Some(typo) => matches!(typo.measure(known), Nearness::Within(_)),
+                    None => false,
+                };
+                if words.contains(word) {
+                    found.exact.push(term.clone());
+                } else if words.iter().any(|known| known.starts_with(word.as_str())) {
+                    found.beginnings.push(term.clone());
+                } else if words.iter().any(near) {
+                    found.typos.push(term.clone());
+                }
+            }
+        }
+    }
+    found
 }
 
 /// A fact about an item that a filter can ask for by equality.
@@ -151,31 +198,48 @@ pub enum Fact<'a> {
     ExternalId(&'a str),
     /// A metadata path and a [`value_key`].
     Metadata(&'a str, &'a str),
-    Exists(&'a str),
+    /// A metadata path that has others under it.
+    Within(&'a str),
 }
 
 impl Fact<'_> {
     /// The index term: 80 bits of hash in sixteen letters and digits, so that a term is short
-    /// and says nothing about the value.
+    /// and says nothing about the value. The first half of a metadata term stands for its path.
     #[must_use]
     pub fn term(self) -> String {
-        let hash = match self {
-            Self::Type(name) => fnv128(&[b"type", name.as_bytes()]),
-            Self::Product(name) => fnv128(&[b"product", name.as_bytes()]),
-            Self::Status(name) => fnv128(&[b"status", name.as_bytes()]),
-            Self::Currency(name) => fnv128(&[b"currency", name.as_bytes()]),
-            Self::Side(name) => fnv128(&[b"side", name.as_bytes()]),
-            Self::Source(name) => fnv128(&[b"source", name.as_bytes()]),
-            Self::ExternalId(name) => fnv128(&[b"external", name.as_bytes()]),
-            Self::Metadata(path, key) => fnv128(&[b"metadata", path.as_bytes(), key.as_bytes()]),
-            Self::Exists(path) => fnv128(&[b"exists", path.as_bytes()]),
-        };
-        let letters = b"0123456789abcdefghijklmnopqrstuv";
-        (0..16)
-            .map(|place| letters.get((hash >> (place * 5) & 0x1f) as usize).copied())
-            .map(|letter| char::from(letter.unwrap_or(b'0')))
-            .collect()
+        match self {
+            Self::Type(name) => letters(fnv128(&[b"type", name.as_bytes()]), 16),
+            Self::Product(name) => letters(fnv128(&[b"product", name.as_bytes()]), 16),
+            Self::Status(name) => letters(fnv128(&[b"status", name.as_bytes()]), 16),
+            Self::Currency(name) => letters(fnv128(&[b"currency", name.as_bytes()]), 16),
+            Self::Side(name) => letters(fnv128(&[b"side", name.as_bytes()]), 16),
+            Self::Source(name) => letters(fnv128(&[b"source", name.as_bytes()]), 16),
+            Self::ExternalId(name) => letters(fnv128(&[b"external", name.as_bytes()]), 16),
+            Self::Within(path) => letters(fnv128(&[b"within", path.as_bytes()]), 16),
+            Self::Metadata(path, key) => {
+                let mut term = path_term(path);
+                term.push_str(&letters(fnv128(&[path.as_bytes(), key.as_bytes()]), 12));
+                term
+            }
+        }
     }
+}
+
+/// The beginning of all terms of values at a metadata path.
+#[must_use]
+pub fn path_term(path: &str) -> String {
+    letters(fnv128(&[b"path", path.as_bytes()]), 10)
+}
+
+/// The low bits of a hash, five to a character.
+fn letters(hash: u128, count: usize) -> String {
+    let alphabet = b"0123456789abcdefghijklmnopqrstuv";
+    let mut text = String::with_capacity(count + 12);
+    for place in 0..count {
+        let letter = alphabet.get((hash >> (place * 5) & 0x1f) as usize).copied();
+        text.push(char::from(letter.unwrap_or(b'0')));
+    }
+    text
 }
 
 /// What two metadata values must share to be equal: texts their folded form, numbers their value.

@@ -29,7 +29,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 /// Answers smaller than this are sent as they are: they fit in one packet anyway.
-const COMPRESSED_BYTES_MIN: u16 = 1_024;
+const COMPRESSED_BYTES_MIN: u64 = 1_024;
 
 /// The calls that are documented.
 fn calls() -> OpenApiRouter<App> {
@@ -86,4 +86,33 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
         .fallback(|| async { error::Error::NoRoute })
         .layer(ServiceBuilder::new().layer(compression).layer(observe))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_panic_is_a_blank_500_with_the_requests_id() {
+        async fn panics() {
+            panic!("a secret reason");
+        }
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let url = format!("sqlite:{}", directory.path().join("test.db").display());
+        let store = daybook_store::open(&url, Default::default()).await.expect("a new store");
+        let app = App::new(store, crate::app::Settings::default());
+        let router = router_with(app, Router::new().route("/panics", get(panics)));
+        let request = Request::get("/panics").header("x-request-id", "r1").body(Body::empty());
+        let response = router.oneshot(request.expect("a request")).await.expect("infallible");
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key("x-process-time"));
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("\"request_id\":\"r1\"") && text.contains("INTERNAL_ERROR"), "{text}");
+        assert!(!text.contains("secret"));
+    }
 }

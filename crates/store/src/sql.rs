@@ -2,14 +2,15 @@
 //! that a snapshot can pin it. Every condition adds a fixed text, so that statements are few and
 //! stay prepared.
 
-use daybook_core::query::Query;
-use daybook_core::search::Clause;
+use daybook_core::query::{Query, Term};
+use daybook_core::search::{Clause, NameTerms};
 
 use crate::codec::{ITEM, prefix};
 
-/// The words that one searched word stands for in one user's dictionary.
+/// What one clause of a search stands for: names, and words of one user's dictionary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
+    pub names: NameTerms,
     /// Words that begin with it; `None` when they are too many and the index scans for them.
     pub beginnings: Option<Vec<String>>,
     /// Words a typo away.
@@ -41,7 +42,7 @@ impl Tier {
 pub struct Matcher<'a> {
     query: &'a Query,
     prefix: String,
-    /// One for each word clause of the search, in order.
+    /// One for each clause of the search, in order.
     reach: &'a [Reach],
 }
 
@@ -69,35 +70,55 @@ impl<'a> Matcher<'a> {
     }
 
     fn filters(&self) -> Vec<String> {
-        let term = |term: &String| format!("\"{}.{term}\"", self.prefix);
-        let group = |terms: &Vec<String>| terms.iter().map(term).collect::<Vec<_>>().join(" OR ");
+        let group = |terms: &Vec<Term>| {
+            terms.iter().map(|term| self.term(term)).collect::<Vec<_>>().join(" OR ")
+        };
         self.query.any_of.iter().map(|terms| format!("({})", group(terms))).collect()
     }
 
+    fn term(&self, term: &Term) -> String {
+        match term {
+            Term::Whole(text) => format!("\"{}.{text}\"", self.prefix),
+            Term::Beginning(text) => format!("\"{}.{text}\" *", self.prefix),
+        }
+    }
+
     fn words(&self, tier: Tier) -> Vec<String> {
-        let mut reach = self.reach.iter();
-        let clauses = self.query.search.iter().map(|clause| match clause {
-            Clause::Phrase(words) => {
-                let words: Vec<String> = words.iter().map(|w| self.word(w)).collect();
-                format!("\"{}\"", words.join(" "))
-            }
-            Clause::Word(word) => {
-                let reach = reach.next();
-                let mut any = vec![format!("\"{}\"", self.word(word))];
-                if tier >= Tier::Beginning {
-                    match reach.and_then(|reach| reach.beginnings.as_ref()) {
-                        Some(words) => any.extend(words.iter().map(|w| format!("\"{}\"", self.word(w)))),
-                        None => any.push(format!("\"{}\" *", self.word(word))),
-                    }
-                }
-                if tier >= Tier::Typo {
-                    let typos = reach.map(|reach| reach.typos.as_slice()).unwrap_or_default();
-                    any.extend(typos.iter().map(|w| format!("\"{}\"", self.word(w))));
-                }
-                format!("({})", any.join(" OR "))
-            }
+        let clauses = self.query.search.iter().zip(self.reach);
+        let clauses = clauses.map(|(clause, reach)| match clause {
+            Clause::Phrase(words) => self.phrase(words, reach),
+            Clause::Word(word) => self.any_word(word, reach, tier),
         });
         clauses.collect()
+    }
+
+    fn phrase(&self, words: &[String], reach: &Reach) -> String {
+        let words: Vec<String> = words.iter().map(|word| self.word(word)).collect();
+        let mut any = vec![format!("\"{}\"", words.join(" "))];
+        any.extend(self.name_terms(&reach.names.exact));
+        format!("({})", any.join(" OR "))
+    }
+
+    fn any_word(&self, word: &str, reach: &Reach, tier: Tier) -> String {
+        let quoted = |word: &String| format!("\"{}\"", self.word(word));
+        let mut any = vec![format!("\"{}\"", self.word(word))];
+        any.extend(self.name_terms(&reach.names.exact));
+        if tier >= Tier::Beginning {
+            match &reach.beginnings {
+                Some(words) => any.extend(words.iter().map(quoted)),
+                None => any.push(format!("\"{}\" *", self.word(word))),
+            }
+            any.extend(self.name_terms(&reach.names.beginnings));
+        }
+        if tier >= Tier::Typo {
+            any.extend(reach.typos.iter().map(quoted));
+            any.extend(self.name_terms(&reach.names.typos));
+        }
+        format!("({})", any.join(" OR "))
+    }
+
+    fn name_terms<'t>(&self, terms: &'t [String]) -> impl Iterator<Item = String> + use<'_, 't> {
+        terms.iter().map(|term| format!("\"{}.{term}\"", self.prefix))
     }
 
     fn without_excluded(&self, mut all: Vec<String>, better: Option<String>) -> String {
@@ -105,8 +126,7 @@ impl<'a> Matcher<'a> {
             // The token that every document of the user has.
             all.push(format!("\"{}\"", everything(&self.prefix)));
         }
-        let term = |term: &String| format!("\"{}.{term}\"", self.prefix);
-        let mut none: Vec<String> = self.query.none_of.iter().map(term).collect();
+        let mut none: Vec<String> = self.query.none_of.iter().map(|term| self.term(term)).collect();
         none.extend(better.map(|better| format!("({better})")));
         let all = all.join(" AND ");
         if none.is_empty() { all } else { format!("({all}) NOT ({})", none.join(" OR ")) }

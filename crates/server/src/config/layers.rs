@@ -93,6 +93,12 @@ impl Effective {
         layers.finish()
     }
 
+    /// Who set a key; `None` when there is no such key.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|(_, origin)| origin)
+    }
+
     /// The effective values as TOML, in the order of the defaults, each with where it came from.
     #[must_use]
     pub fn to_toml(&self) -> String {

@@ -1,7 +1,7 @@
 //! Many items in one request: a JSON array, or one JSON object a line.
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use daybook_core::json::JsonError;
 use daybook_core::limits::BATCH_ITEMS_MAX;
@@ -13,7 +13,7 @@ use super::caller::{CanWrite, Caller};
 use super::error::{Error, Problem, Result};
 use super::limit;
 use super::request::{Key, Params, Reader};
-use super::schema::{BatchBody, BatchHeaders, BatchParams, BatchProblems, NewTransactionBody,
+use super::schema::{BatchBody, BatchDone, BatchParams, BatchProblems, NewTransactionBody,
     WriteHeaders};
 use crate::app::{App, new_id};
 
@@ -31,8 +31,7 @@ const RESULT_BYTES: usize = 720;
     request_body(content(
         (Vec<NewTransactionBody> = "application/json"), (String = "application/x-ndjson"))),
     responses(
-        (status = 200, description = "One result per item.", body = BatchBody,
-         headers(BatchHeaders)),
+        BatchDone,
         (status = 422, description = "Atomic, and an item was refused: nothing was recorded. \
          Or the batch is empty (a problem).", body = BatchBody),
         BatchProblems,
@@ -58,7 +57,7 @@ pub async fn create(
             Ok::<_, Error>((key, form.read(&text, &caller, &app)?))
         }
     };
-    let large = parts.headers.get("content-length").is_none_or(|length| {
+    let large = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| {
         length.to_str().ok().and_then(|n| n.parse().ok()).is_none_or(|n: usize| n > INLINE_BYTES_MAX)
     });
     let (key, actions) = if large { apart(read).await?? } else { read()? };
@@ -95,7 +94,7 @@ enum Form {
 }
 
 impl Form {
-    fn of(headers: &axum::http::HeaderMap) -> Result<Self> {
+    fn of(headers: &HeaderMap) -> Result<Self> {
         if limit::is_one_of(headers, &["application/json"])? {
             return Ok(Self::Array);
         }

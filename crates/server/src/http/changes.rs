@@ -16,7 +16,7 @@ use super::answer;
 use super::caller::CanRead;
 use super::error::{Error, Result};
 use super::request::{Id, Params, Reader};
-use super::schema::{HistoryBody, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams};
+use super::schema::{HistoryBody, IdParam, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams};
 use super::transactions::{check_owner, owner};
 use crate::app::App;
 
@@ -41,7 +41,7 @@ struct Version<'a> {
 #[utoipa::path(
     get, path = "/api/v1/transactions/{id}/history", tag = "feed",
     operation_id = "getTransactionHistory",
-    params(("id" = Uuid, Path, description = "The item."), OwnerParam, ReadHeaders),
+    params(IdParam, OwnerParam, ReadHeaders),
     responses((status = 200, description = "The versions.", body = HistoryBody), ReadProblems),
 )]
 pub async fn history(

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use daybook_core::EventSeq;
 use futures_util::FutureExt;
@@ -155,8 +155,8 @@ impl Seen {
         });
         if let Some(problem) = &problem {
             let mut answer = problem.answer(self.id.to_str().unwrap_or(""));
-            if let Some(allow) = response.headers_mut().remove(axum::http::header::ALLOW) {
-                answer.headers_mut().insert(axum::http::header::ALLOW, allow);
+            if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+                answer.headers_mut().insert(header::ALLOW, allow);
             }
             response = answer;
         }

@@ -12,7 +12,7 @@ use super::caller::CanRead;
 use super::error::Result;
 use super::request::{Params, PathUser, Reader};
 use super::schema::{
-    ReadHeaders, ReadProblems, SeriesBody, SeriesParams, StatisticsBody, StatisticsParams,
+    ReadHeaders, ReadProblems, SeriesBody, SeriesParams, StatisticsBody, StatisticsParams, UserParam,
 };
 use crate::app::App;
 
@@ -31,7 +31,7 @@ struct StatisticsAnswer<'a> {
 /// Counts and sums a user's items, one entry per currency, never mixed.
 #[utoipa::path(
     get, path = "/api/v1/users/{user_id}/statistics", tag = "statistics",
-    operation_id = "getStatistics", params(StatisticsParams, ReadHeaders),
+    operation_id = "getStatistics", params(UserParam, StatisticsParams, ReadHeaders),
     responses((status = 200, description = "The totals.", body = StatisticsBody), ReadProblems),
 )]
 pub async fn statistics(
@@ -68,7 +68,7 @@ struct SeriesAnswer<'a> {
 /// Totals per day, week or month, for a chart.
 #[utoipa::path(
     get, path = "/api/v1/users/{user_id}/statistics/series", tag = "statistics",
-    operation_id = "getStatisticsSeries", params(SeriesParams, ReadHeaders),
+    operation_id = "getStatisticsSeries", params(UserParam, SeriesParams, ReadHeaders),
     responses((status = 200, description = "The points.", body = SeriesBody), ReadProblems),
 )]
 pub async fn series(

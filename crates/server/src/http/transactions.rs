@@ -10,9 +10,9 @@ use super::error::Result;
 use super::limit::JsonBody;
 use super::request::{self, Id, IfMatch, Key, Params, Reader};
 use super::schema::{
-    CommitHeaders, CursorPage, FeedParams, IfMatchHeader, IfNoneMatchHeader, NewTransactionBody,
+    Created, CursorPage, Erased, FeedParams, IdParam, IfMatchHeader, IfNoneMatchHeader, NewTransactionBody,
     NumberedPage, OwnerParam, PatchBody, ReadHeaders, ReadProblems, ReplacementBody,
-    TransactionBody, WriteHeaders, WriteProblems,
+    TransactionBody, WriteHeaders, WriteProblems, Written,
 };
 use super::answer;
 use crate::app::{App, new_id};
@@ -24,13 +24,7 @@ use crate::app::{App, new_id};
 #[utoipa::path(
     post, path = "/api/v1/transactions", tag = "feed", operation_id = "createTransaction",
     params(WriteHeaders), request_body = NewTransactionBody,
-    responses(
-        (status = 201, description = "Recorded.", body = TransactionBody,
-         headers(CommitHeaders, ("Location" = String, description = "Where the item is."))),
-        (status = 200, description = "Known already; updated, or unchanged.",
-         body = TransactionBody, headers(CommitHeaders)),
-        WriteProblems,
-    ),
+    responses(Created, Written, WriteProblems),
 )]
 pub async fn create(
     State(app): State<App>,
@@ -70,7 +64,7 @@ pub async fn list(
 /// Reads a transaction.
 #[utoipa::path(
     get, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "getTransaction",
-    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfNoneMatchHeader,
+    params(IdParam, OwnerParam, IfNoneMatchHeader,
            ReadHeaders),
     responses(
         (status = 200, description = "The item.", body = TransactionBody,
@@ -98,15 +92,11 @@ pub async fn get(
 /// Changes the status, amount, metadata or time of a transaction (JSON merge patch, RFC 7396).
 #[utoipa::path(
     patch, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "patchTransaction",
-    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+    params(IdParam, OwnerParam, IfMatchHeader,
            WriteHeaders),
     request_body(content(
         (PatchBody = "application/json"), (PatchBody = "application/merge-patch+json"))),
-    responses(
-        (status = 200, description = "The item after the change.", body = TransactionBody,
-         headers(CommitHeaders)),
-        WriteProblems,
-    ),
+    responses(Written, WriteProblems),
 )]
 pub async fn patch(
     State(app): State<App>,
@@ -126,14 +116,10 @@ pub async fn patch(
 /// Replaces every field of a transaction that may change.
 #[utoipa::path(
     put, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "replaceTransaction",
-    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+    params(IdParam, OwnerParam, IfMatchHeader,
            WriteHeaders),
     request_body = ReplacementBody,
-    responses(
-        (status = 200, description = "The item after the change.", body = TransactionBody,
-         headers(CommitHeaders)),
-        WriteProblems,
-    ),
+    responses(Written, WriteProblems),
 )]
 pub async fn put(
     State(app): State<App>,
@@ -153,9 +139,9 @@ pub async fn put(
 /// Erases a transaction from feed, search and statistics; the event log keeps the trace.
 #[utoipa::path(
     delete, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "deleteTransaction",
-    params(("id" = Uuid, Path, description = "The item."), OwnerParam, IfMatchHeader,
+    params(IdParam, OwnerParam, IfMatchHeader,
            WriteHeaders),
-    responses((status = 204, description = "Erased."), WriteProblems),
+    responses(Erased, WriteProblems),
 )]
 pub async fn delete(
     State(app): State<App>,

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use daybook_core::cursor::Position;
 use daybook_core::limits::{SEARCH_PREFIX_WORDS_MAX, SEARCH_TYPO_WORDS_MAX};
 use daybook_core::query::{Order, Paging, Query};
-use daybook_core::search::{Clause, Nearness, Typo, in_dictionary};
+use daybook_core::search::{self, Clause, Nearness, Typo, in_dictionary};
 use daybook_core::{Event, EventSeq, Timestamp, Transaction, TransactionId, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use uuid::Uuid;
@@ -179,11 +179,8 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(conn: &'a Connection, query: &'a Query, user: i64) -> Result<Self> {
-        let words = query.search.iter().filter_map(|clause| match clause {
-            Clause::Word(word) => Some(word),
-            Clause::Phrase(_) => None,
-        });
-        let reach = words.map(|word| reach(conn, user, word)).collect::<Result<_>>()?;
+        let reach = query.search.iter().map(|clause| reach(conn, user, clause));
+        let reach = reach.collect::<Result<_>>()?;
         Ok(Self { conn, query, user, conditions: Conditions::of(query), reach })
     }
 
@@ -224,9 +221,12 @@ impl<'a> Search<'a> {
         match tier {
             Tier::Exact => true,
             Tier::Beginning => {
-                self.reach.iter().any(|r| r.beginnings.as_ref().is_none_or(|w| !w.is_empty()))
+                let more = |r: &Reach| r.beginnings.as_ref().is_none_or(|w| !w.is_empty());
+                self.reach.iter().any(|r| more(r) || !r.names.beginnings.is_empty())
             }
-            Tier::Typo => self.reach.iter().any(|reach| !reach.typos.is_empty()),
+            Tier::Typo => {
+                self.reach.iter().any(|r| !r.typos.is_empty() || !r.names.typos.is_empty())
+            }
         }
     }
 
@@ -316,10 +316,15 @@ impl Take {
 }
 
 /// Looks up which words of a user's dictionary a searched word stands for.
-fn reach(conn: &Connection, user: i64, word: &str) -> Result<Reach> {
-    if !in_dictionary(word) {
-        return Ok(Reach::default());
-    }
+fn reach(conn: &Connection, user: i64, clause: &Clause) -> Result<Reach> {
+    let names = search::names(clause);
+    let word = match clause {
+        Clause::Word(word) if in_dictionary(word) => word,
+        Clause::Word(_) => return Ok(Reach { names, ..Reach::default() }),
+        Clause::Phrase(_) => {
+            return Ok(Reach { names, beginnings: Some(Vec::new()), typos: Vec::new() });
+        }
+    };
     let mut from = conn.prepare_cached(
         "select word from words where user = ?1 and word >= ?2 order by word limit ?3",
     )?;
@@ -327,10 +332,10 @@ fn reach(conn: &Connection, user: i64, word: &str) -> Result<Reach> {
     let mut rows = from.query((user, word, SEARCH_PREFIX_WORDS_MAX as i64 + 2))?;
     while let Some(row) = rows.next()? {
         let found: String = row.get(0)?;
-        if !found.starts_with(word) {
+        if !found.starts_with(word.as_str()) {
             break;
         }
-        if found != word {
+        if found != *word {
             beginnings.push(found);
         }
     }
@@ -339,7 +344,7 @@ fn reach(conn: &Connection, user: i64, word: &str) -> Result<Reach> {
         Some(typo) => typos(conn, user, &typo)?,
         None => Vec::new(),
     };
-    Ok(Reach { beginnings, typos })
+    Ok(Reach { names, beginnings, typos })
 }
 
 /// Walks the dictionary, jumping over every beginning that no near word can have.

@@ -1,0 +1,65 @@
+//! `GET /transactions?search_query=`
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, ids};
+
+async fn filled() -> (Api, Vec<String>) {
+    let api = Api::new().await;
+    let mut recorded = Vec::new();
+    for (n, (merchant, place)) in [
+        ("Starbucks", "San Francisco, CA"),
+        ("Café São Paulo", "Francisco San"),
+        ("Amazon", "Seattle"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let item: Value = api
+            .record(json!({"user_id": "ann", "transaction_type": "card", "amount": 10 + n,
+                "created_at": format!("2024-01-0{}", n + 1),
+                "metadata": {"merchant_name": merchant, "location": place}}))
+            .await;
+        recorded.push(item["id"].as_str().expect("an id").to_owned());
+    }
+    api.record(json!({"user_id": "bob", "transaction_type": "card", "amount": 1,
+                      "metadata": {"merchant_name": "Starbucks"}}))
+        .await;
+    (api, recorded)
+}
+
+#[tokio::test]
+async fn words_match_by_beginning_typo_and_phrase() {
+    let (api, recorded) = filled().await;
+    for (text, expected) in [
+        ("starbucks", vec![0]),
+        ("Starbuks", vec![0]),
+        ("STAR", vec![0]),
+        ("cafe", vec![1]),
+        ("sao+paulo", vec![1]),
+        ("amazn+seattle", vec![2]),
+        ("amazon+starbucks", vec![]),
+        ("%22san+francisco%22", vec![0]),
+        ("12.00", vec![2]),
+        ("card", vec![2, 1, 0]),
+    ] {
+        let path = format!("/transactions?user_id=ann&search_query={text}");
+        let page = api.get(&path).expect(200).await.json();
+        let expected: Vec<_> = expected.into_iter().map(|n: usize| recorded[n].clone()).collect();
+        assert_eq!(ids(&page), expected, "{text}");
+        assert_eq!(page["total"], expected.len());
+    }
+}
+
+#[tokio::test]
+async fn searches_page_by_cursor_and_sort_by_time() {
+    let (api, recorded) = filled().await;
+    let base = "/transactions?user_id=ann&search_query=card&sort=-created_at&limit=2";
+    let first = api.get(base).expect(200).await.json();
+    assert_eq!(ids(&first), [recorded[2].clone(), recorded[1].clone()]);
+    let cursor = first["next_cursor"].as_str().expect("more");
+    let second = api.get(&format!("{base}&cursor={cursor}")).expect(200).await.json();
+    assert_eq!(ids(&second), [recorded[0].clone()]);
+    api.get("/transactions?user_id=ann&search_query=card&sort=best").expect(200).await;
+    api.get("/transactions?user_id=ann&sort=best").expect(422).await;
+}

@@ -1,0 +1,305 @@
+//! `daybook import`: records what a file holds. Rows that break a rule go to a file of rejects,
+//! the rest goes in; an interrupted import goes on where it was.
+
+mod batch;
+mod convert;
+mod lines;
+mod mapping;
+mod record;
+mod rejects;
+mod rows;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Args as ClapArgs;
+use daybook_core::UserId;
+use serde::Serialize;
+
+use crate::output::{count, note, progress_bytes, say, say_json, usage};
+use crate::settings::{Settings, open_store};
+use crate::signal::Terminate;
+use batch::{Batch, Importer};
+use mapping::Mapping;
+use rejects::Rejects;
+use rows::Rows;
+use state::{Counts, Fingerprint, State};
+
+const EXAMPLES: &str = "Examples:
+  daybook import items.ndjson
+  daybook import --mapping mappings/berka.toml trans.asc
+  zcat items.ndjson.gz | daybook import --user ann -
+
+A row with a source and an external_id is recorded once, however often it is imported. An
+interrupted import goes on where it was when the same command runs again. The mapping file is
+explained in docs/import.md.";
+
+#[derive(ClapArgs, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Bodies of the API, one JSON object a line, or with --mapping a CSV file; - is standard input
+    file: PathBuf,
+    /// Says how the columns of a CSV file become transactions
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Whose the rows are that name no user
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Where to remember how far the import is [default: FILE.import-state.json]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Begins at the top even when an interrupted import could go on
+    #[arg(long)]
+    restart: bool,
+    /// Where to write the rows that are not taken, with the reasons [default: FILE.rejects.ndjson]
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// How many rows one commit takes
+    #[arg(long, value_name = "ROWS", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    batch: u16,
+    /// Checks every row and writes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    counts: Counts,
+    dry_run: bool,
+    /// Where an interrupted import had stood, when this run went on with it.
+    resumed_after_line: Option<u64>,
+    rejects: Option<String>,
+    seconds: u64,
+}
+
+pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let config = settings.config()?;
+    let user = match args.user.as_deref().map(UserId::parse) {
+        Some(Ok(user)) => Some(user),
+        Some(Err(wrong)) => return Err(usage(format!("--user: {wrong}"))),
+        None => None,
+    };
+    let (mapping, mapping_text) = match args.mapping.as_deref().map(Mapping::read).transpose()? {
+        Some((mapping, text)) => (Some(mapping), text),
+        None => (None, String::new()),
+    };
+    let user_text = args.user.clone().unwrap_or_default();
+    let setting = [mapping_text.as_bytes(), user_text.as_bytes(), config.store.as_bytes()];
+    let (state, resumed) = begin(&args, &state::hash(&setting))?;
+    let mut rows = Rows::open(&args.file, mapping, state.place())?;
+    let importer = Importer {
+        store: if args.dry_run { None } else { Some(open_store(&config).await?) },
+        vocabulary: config.vocabulary(),
+        user,
+    };
+    let rejects = || Rejects::open(args.rejects_path(), state.rejects_bytes);
+    let mut run = Run {
+        rejects: if args.dry_run { None } else { Some(rejects()?) },
+        state_path: args.state_path().filter(|_| !args.dry_run),
+        state,
+        importer,
+    };
+    let result = run.all(&mut rows, &args).await;
+    if let Some(store) = &run.importer.store {
+        store.close().await;
+    }
+    result?;
+    run.finish(&args, resumed, started)
+}
+
+/// The state to begin with, and the line after which an interrupted import goes on.
+fn begin(args: &Args, setting: &str) -> anyhow::Result<(State, Option<u64>)> {
+    let mut fingerprint = Fingerprint::default();
+    if args.can_be_read_again() {
+        fingerprint = Fingerprint::of(&args.file)
+            .with_context(|| format!("reading '{}'", args.file.display()))?;
+        let found = match args.state_path().filter(|_| !args.restart && !args.dry_run) {
+            Some(path) => State::load(&path, &args.file, setting)?,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(state)) => {
+                note(format_args!("going on after line {}", state.line));
+                let line = state.line;
+                return Ok((state, Some(line)));
+            }
+            Ok(None) => {}
+            Err(why) => note(format_args!("beginning at the top: {why}")),
+        }
+    }
+    let state = State {
+        run: daybook_server::app::new_id().0,
+        fingerprint,
+        setting: setting.to_owned(),
+        batch: args.batch.into(),
+        offset: 0,
+        line: 0,
+        rejects_bytes: 0,
+        counts: Counts::default(),
+    };
+    Ok((state, None))
+}
+
+impl Args {
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = match self.file.as_os_str() {
+            name if name == "-" => "stdin".into(),
+            name => name.to_owned(),
+        };
+        name.push(ending);
+        name.into()
+    }
+
+    /// Standard input and pipes cannot, so nothing is remembered of them.
+    fn can_be_read_again(&self) -> bool {
+        self.file != Path::new("-") && self.file.is_file()
+    }
+
+    fn state_path(&self) -> Option<PathBuf> {
+        let path = self.state.clone().unwrap_or_else(|| self.beside(".import-state.json"));
+        Some(path).filter(|_| self.can_be_read_again())
+    }
+
+    fn rejects_path(&self) -> PathBuf {
+        self.rejects.clone().unwrap_or_else(|| self.beside(".rejects.ndjson"))
+    }
+}
+
+struct Run {
+    importer: Importer,
+    /// `None` where nothing is written.
+    rejects: Option<Rejects>,
+    state_path: Option<PathBuf>,
+    state: State,
+}
+
+impl Run {
+    async fn all(&mut self, rows: &mut Rows, args: &Args) -> anyhow::Result<()> {
+        let length = std::fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
+        let bar = progress_bytes("importing", length);
+        let stop = stop_signal()?;
+        if let Some(path) = &self.state_path {
+            self.state.save(path)?;
+        }
+        // While one batch is committed, the next one is read and checked.
+        let mut batch = self.importer.read(rows, &self.state, self.state.place())?;
+        while let Some(current) = batch {
+            let end = current.end;
+            let committing = self.importer.commit(current);
+            batch = if stop.load(Ordering::Relaxed) {
+                None
+            } else {
+                self.importer.read(rows, &self.state, end)?
+            };
+            let committed = committing.await?;
+            self.take(committed)?;
+            bar.set_position(self.state.offset);
+        }
+        bar.finish_and_clear();
+        if stop.load(Ordering::Relaxed) {
+            let line = self.state.line;
+            match &self.state_path {
+                Some(_) => bail!("stopped after line {line}; the same command goes on from there"),
+                None => bail!("stopped after line {line}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Books what became of a batch, in an order that an interruption cannot hurt: the rejects
+    /// are on disk before the state says so.
+    fn take(&mut self, batch: Batch) -> anyhow::Result<()> {
+        let counts = &mut self.state.counts;
+        counts.rows += batch.counts.rows;
+        counts.created += batch.counts.created;
+        counts.updated += batch.counts.updated;
+        counts.unchanged += batch.counts.unchanged;
+        counts.rejected += batch.counts.rejected;
+        counts.unnamed += batch.counts.unnamed;
+        for (line, rejection, raw) in &batch.rejected {
+            match &mut self.rejects {
+                Some(rejects) => rejects.add(*line, rejection, raw)?,
+                None => note(format_args!("line {line}: {}: {rejection}", rejection.code())),
+            }
+        }
+        if let Some(rejects) = &mut self.rejects {
+            self.state.rejects_bytes = rejects.flush()?;
+        }
+        (self.state.offset, self.state.line) = (batch.end.offset, batch.end.line);
+        match &self.state_path {
+            Some(path) => self.state.save(path),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(
+        self,
+        args: &Args,
+        resumed: Option<u64>,
+        started: Instant,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.state_path {
+            let removed = std::fs::remove_file(path);
+            removed.with_context(|| format!("removing '{}'", path.display()))?;
+        }
+        let counts = self.state.counts;
+        let rejects = self.rejects.filter(|_| counts.rejected > 0).map(|rejects| rejects.path());
+        let seconds = started.elapsed().as_secs();
+        if args.json {
+            let dry_run = args.dry_run;
+            let resumed_after_line = resumed;
+            say_json(&Summary { counts, dry_run, resumed_after_line, rejects, seconds })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if args.dry_run {
+            let good = count(counts.rows - counts.rejected);
+            say(format_args!(
+                "{} rows: {good} good, {} would be rejected",
+                count(counts.rows),
+                count(counts.rejected)
+            ))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        say(format_args!(
+            "{} rows: {} created, {} updated, {} unchanged, {} rejected",
+            count(counts.rows),
+            count(counts.created),
+            count(counts.updated),
+            count(counts.unchanged),
+            count(counts.rejected)
+        ))?;
+        if let Some(rejects) = rejects {
+            note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
+        }
+        if counts.unnamed > 0 {
+            note(format_args!(
+                "{} rows have no source and external_id; importing them again records them again",
+                count(counts.unnamed)
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Becomes true when somebody wants the program to end; the batch in work is finished first.
+fn stop_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    let mut terminate = Terminate::new()?;
+    tokio::spawn(async move {
+        terminate.recv().await;
+        told.store(true, Ordering::Relaxed);
+    });
+    Ok(stop)
+}
