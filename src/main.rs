@@ -4,18 +4,18 @@ mod output;
 mod settings;
 mod signal;
 
-mod serve;
+mod backup;
+mod bench;
+mod clean;
+mod config;
 mod demo;
+mod export;
+mod import;
 mod migrate;
 mod seed;
-mod clean;
-mod import;
-mod export;
+mod serve;
 mod token;
 mod verify;
-mod backup;
-mod config;
-mod bench;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -75,8 +75,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(code) => code,
         // Whoever read our output has seen enough.
@@ -84,7 +88,11 @@ fn main() -> ExitCode {
         Err(error) => {
             note(format_args!("error: {error:#}"));
             let misused = error.is::<Usage>() || error.is::<ConfigError>();
-            if misused { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
+            if misused {
+                ExitCode::from(MISUSED)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -108,6 +116,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let io = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
 }

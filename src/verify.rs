@@ -49,7 +49,9 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         for difference in &found.differences {
             say(format_args!("{}: {}", difference.part, difference.what))?;
         }
-        let said = if is_clean { "all agree".to_owned() } else {
+        let said = if is_clean {
+            "all agree".to_owned()
+        } else {
             format!("{} differences", found.differences.len())
         };
         say(format_args!(
@@ -59,5 +61,9 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             count(found.buckets)
         ))?;
     }
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

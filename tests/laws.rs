@@ -2,6 +2,7 @@
 //! them. Each broken law says where, and what to do instead.
 
 #![cfg(test)]
+#![expect(clippy::string_slice, reason = "cut where a character was found")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -270,6 +271,9 @@ fn every_kind_file_is_in_kinds() {
     let list = &kinds[start..start + kinds[start..].find("];").unwrap()];
     let mut broken = Vec::new();
     for source in sources("crates/core/src/kind") {
+        if !source.text.contains("impl Kind for ") {
+            continue; // What kinds share.
+        }
         let module = source
             .path
             .rsplit('/')

@@ -21,6 +21,8 @@ const SCHEMA: &str = include_str!("../../store/migrations/sqlite/V0001__feed.sql
 const INSERT_ROW: &str = "insert into transactions (pos, id, user, type, product, status, side, \
      currency, digits, amount, metadata, source, external_id, version, created_at, recorded_at, seq) \
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1, ?14, ?15, ?16)";
+/// How much of a commit's index is in memory before it is written, as the store has it.
+const KEEP_MORE_WORDS: &str = "insert into search (search, rank) values ('hashsize', 16777216)";
 const INSERT_WORDS: &str = "insert into search (rowid, body) values (?1, ?2)";
 
 /// A row, ready to be bound.
@@ -52,14 +54,7 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
         let item = new.record(at, EventSeq(number.into()));
         let known = i64::try_from(users.len())?;
         let user = *users.entry(item.user_id.to_string()).or_insert(known);
-        let document = Document::of(&item);
-        let words: Vec<String> = document
-            .fields
-            .iter()
-            .flatten()
-            .chain(&document.terms)
-            .map(|word| format!("{user:x}_{word}"))
-            .collect();
+        let words = words(user, &Document::of(&item));
         // The store numbers rows by the second in which they happened, then by arrival.
         let position = (item.created_at.seconds() << 20) | i64::from(number & 0xf_ffff);
         let metadata = item.metadata.to_string();
@@ -67,11 +62,27 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
             user,
             position,
             metadata,
-            words: words.join(" "),
+            words,
             item,
         });
     }
     Ok(rows)
+}
+
+/// The words and filter terms of a user's item, each under the user's number, with a mark after
+/// every field as the store sets one.
+fn words(user: i64, document: &Document) -> String {
+    let mut text = String::new();
+    for field in &document.fields {
+        for word in field {
+            text.push_str(&format!("{user:x}_{word} "));
+        }
+        text.push_str(&format!("{user:x} "));
+    }
+    for term in &document.terms {
+        text.push_str(&format!("{user:x}.{term} "));
+    }
+    text
 }
 
 /// Inserts rows into a new file, so many a commit.
@@ -79,11 +90,7 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
 /// # Errors
 /// When SQLite fails.
 pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measured> {
-    let mut connection = Connection::open(file)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "cache_size", -65_536)?;
-    connection.execute_batch(SCHEMA)?;
+    let mut connection = open(file)?;
     let mut latency = latencies()?;
     let started = Instant::now();
     for batch in rows.chunks(rows_per_commit) {
@@ -109,6 +116,20 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
         refused: 0,
         first_refusal: None,
     })
+}
+
+/// Opens a new file as the store does.
+fn open(file: &Path) -> Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.pragma_update(None, "page_size", 8_192)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -64 * 1_024)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    connection.execute_batch(SCHEMA)?;
+    connection.execute(KEEP_MORE_WORDS, [])?;
+    Ok(connection)
 }
 
 fn insert_row(statement: &mut Statement<'_>, row: &Row) -> Result<()> {

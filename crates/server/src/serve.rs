@@ -55,9 +55,15 @@ pub async fn serve(
     app.stop();
     loops.wait().await;
     server.connections.close();
-    if tokio::time::timeout(app.settings().drain, server.connections.wait()).await.is_err() {
+    if tokio::time::timeout(app.settings().drain, server.connections.wait())
+        .await
+        .is_err()
+    {
         let left = server.connections.len();
-        tracing::warn!(connections = left, "the drain time is over; cutting what is left");
+        tracing::warn!(
+            connections = left,
+            "the drain time is over; cutting what is left"
+        );
         server.cut.cancel();
         server.connections.wait().await;
     }
@@ -96,8 +102,10 @@ fn builder(read_timeout: Duration) -> Builder<TokioExecutor> {
 impl Server {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
-            let Some(place) =
-                self.stop.run_until_cancelled(self.places.clone().acquire_owned()).await
+            let Some(place) = self
+                .stop
+                .run_until_cancelled(self.places.clone().acquire_owned())
+                .await
             else {
                 return;
             };
@@ -112,7 +120,10 @@ impl Server {
             };
             let server = self.clone();
             self.connections.spawn(async move {
-                server.cut.run_until_cancelled(server.connection(stream)).await;
+                server
+                    .cut
+                    .run_until_cancelled(server.connection(stream))
+                    .await;
                 drop(place);
             });
         }

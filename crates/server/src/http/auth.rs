@@ -12,7 +12,7 @@ use super::caller::HasToken;
 use super::error::{Error, Result};
 use super::limit::JsonBody;
 use super::request::Params;
-use super::schema::{MeBody, ReadProblems, TokenBody, TokenRequest};
+use super::schema::{self, BodyProblems, MeBody, ReadProblems, TokenBody, TokenRequest};
 use crate::app::App;
 use crate::auth::{Scope, Subject};
 
@@ -27,7 +27,12 @@ struct Token {
 #[utoipa::path(
     post, path = "/api/v1/auth/token", tag = "access", operation_id = "issueToken",
     security(()), request_body = TokenRequest,
-    responses((status = 200, description = "The token.", body = TokenBody), ReadProblems),
+    responses(
+        (status = 200, description = "The token.", body = TokenBody),
+        (status = 422, description = "A field breaks a rule.", body = schema::Problem,
+         content_type = "application/problem+json"),
+        BodyProblems,
+    ),
 )]
 pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Result<Response> {
     if !app.is_open() {
@@ -37,23 +42,40 @@ pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Re
     let user = read_user(body.text())?;
     let ttl = app.settings().token_ttl;
     let access_token = app.keys().issue(&Subject::User(user), ttl)?;
-    let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
+    let token = Token {
+        access_token,
+        token_type: "bearer",
+        expires_in: ttl.as_secs(),
+    };
     let mut response = answer::of(&token)?;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
     let mut fields = Fields::parse(body)?;
-    let user = match fields.take("user_id").map(|raw| serde_json::from_str::<String>(raw.get())) {
+    let user = match fields
+        .take("user_id")
+        .map(|raw| serde_json::from_str::<String>(raw.get()))
+    {
         None => Err(("REQUIRED", "`user_id` is required".to_owned())),
         Some(Err(_)) => Err(("TYPE", "a text in quotes is expected here".to_owned())),
         Some(Ok(text)) => UserId::parse(&text).map_err(|detail| ("USER_ID", detail)),
     };
-    let unknown = fields.0.iter().filter(|(name, _)| name != "user_id").map(|(name, _)| {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        FieldError::new(pointer, "UNKNOWN_FIELD", format!("there is no field `{name}`"))
-    });
+    let unknown = fields
+        .0
+        .iter()
+        .filter(|(name, _)| name != "user_id")
+        .map(|(name, _)| {
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            FieldError::new(
+                pointer,
+                "UNKNOWN_FIELD",
+                format!("there is no field `{name}`"),
+            )
+        });
     let mut errors: Vec<FieldError> = unknown.collect();
     match user {
         Ok(user) if errors.is_empty() => return Ok(user),

@@ -7,7 +7,9 @@ use axum::response::Response;
 use daybook_core::id::fnv128;
 use daybook_core::limits::SYNC_PAGE_MAX;
 use daybook_core::query::QueryError;
-use daybook_core::{Event, EventSeq, EventType, Rejection, Timestamp, TransactionId, UserId, cursor};
+use daybook_core::{
+    Event, EventSeq, EventType, Rejection, Timestamp, TransactionId, UserId, cursor,
+};
 use daybook_store::Changes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,7 +18,9 @@ use super::answer;
 use super::caller::CanRead;
 use super::error::{Error, Result};
 use super::request::{Id, Params, Reader};
-use super::schema::{HistoryBody, IdParam, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams};
+use super::schema::{
+    HistoryBody, IdParam, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams,
+};
 use super::transactions::{check_owner, owner};
 use crate::app::App;
 
@@ -63,7 +67,9 @@ pub async fn history(
             transaction: raw(event)?,
         })
     });
-    answer::of(&History { items: items.collect::<Result<_>>()? })
+    answer::of(&History {
+        items: items.collect::<Result<_>>()?,
+    })
 }
 
 /// Says what happened to a user's items since a cursor; without one, since the beginning.
@@ -85,7 +91,11 @@ pub async fn sync(
     let named = reader.user();
     let (cursor, limit) = (reader.one("cursor"), limit(&mut reader));
     reader.finish()?;
-    let user = caller.user().cloned().or(named).ok_or(QueryError::MissingUser)?;
+    let user = caller
+        .user()
+        .cloned()
+        .or(named)
+        .ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
     let after = match cursor {
         None | Some("") => EventSeq(0),
@@ -151,7 +161,9 @@ impl<'a> Sync<'a> {
                 // The reader never saw it.
                 (EventType::Created, EventType::Deleted) => {}
                 (EventType::Updated | EventType::Deleted, EventType::Deleted) => {
-                    sync.removed.push(Removed { id: last.transaction_id });
+                    sync.removed.push(Removed {
+                        id: last.transaction_id,
+                    });
                 }
                 (EventType::Created, EventType::Created | EventType::Updated) => {
                     sync.added.push(raw(last)?);
@@ -191,11 +203,29 @@ mod tests {
     #[test]
     fn an_item_stands_once_in_an_answer_as_it_is_after_it() {
         use EventType::{Created as C, Deleted as D, Updated as U};
-        let log = [(1, C), (2, C), (1, U), (3, U), (3, U), (2, D), (4, D), (5, U), (5, D)];
-        let events = (1..).zip(log).map(|(seq, (id, kind))| event(seq, id, kind)).collect();
-        let changes = Changes { events, next: EventSeq(9), has_more: false };
+        let log = [
+            (1, C),
+            (2, C),
+            (1, U),
+            (3, U),
+            (3, U),
+            (2, D),
+            (4, D),
+            (5, U),
+            (5, D),
+        ];
+        let events = (1..)
+            .zip(log)
+            .map(|(seq, (id, kind))| event(seq, id, kind))
+            .collect();
+        let changes = Changes {
+            events,
+            next: EventSeq(9),
+            has_more: false,
+        };
         let sync = Sync::of(&changes, 1).expect("JSON");
-        let bodies = |raws: &[&RawValue]| raws.iter().map(|r| r.get().to_owned()).collect::<Vec<_>>();
+        let bodies =
+            |raws: &[&RawValue]| raws.iter().map(|r| r.get().to_owned()).collect::<Vec<_>>();
         assert_eq!(bodies(&sync.added), [r#"{"seq":3}"#]);
         assert_eq!(bodies(&sync.modified), [r#"{"seq":5}"#]);
         let removed: Vec<u128> = sync.removed.iter().map(|r| r.id.0.as_u128()).collect();

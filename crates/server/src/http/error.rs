@@ -15,62 +15,70 @@ use crate::auth::BadToken;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a request is not answered with what it asked for.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    Rejected(Rejection),
-    Query(QueryError),
-    Store(store::Error),
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("there is nothing at this path; /docs lists every call")]
     NoRoute,
+    #[error("this path does not know the method; the Allow header names those it knows")]
     MethodNotAllowed,
+    #[error("Invalid transaction ID format: '{text}' is not a UUID")]
     BadTransactionId { text: String },
+    #[error("{detail}")]
     BadUserId { detail: String },
+    #[error("the path is not UTF-8 once decoded")]
     BadPath,
+    #[error("the query string is not UTF-8 once decoded")]
     BadQueryString,
+    #[error("the header {name} cannot be read: {detail}")]
     BadHeader { name: &'static str, detail: String },
+    #[error("the body is not UTF-8")]
     NotUtf8,
+    #[error("the body ended before its end; send it again")]
     BodyCut,
+    #[error("the body took too long to arrive; send it again")]
     BodySlow,
+    #[error("the body is larger than {max} bytes; send less at once")]
     BodyTooLarge { max: usize },
+    #[error("the body's Content-Type must be {expected}")]
     UnsupportedMediaType { expected: &'static str },
+    #[error("the batch has no item")]
     EmptyBatch,
+    #[error("the batch has more than {max} items; send several batches")]
     BatchTooLong { max: usize },
+    #[error("this call needs a token: send `Authorization: Bearer TOKEN`")]
     NoToken,
-    BadToken(BadToken),
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
+    #[error("the token speaks for another user than '{user_id}'")]
     NotYou { user_id: UserId },
+    #[error("the token lacks the scope {scope}")]
     MissingScope { scope: &'static str },
+    #[error(
+        "this server gives no tokens over HTTP, because it has a secret; \
+         use the command `daybook token`"
+    )]
     TokensOff,
+    #[error("this server has seen the log up to {seq} only; ask again shortly")]
     Behind { seq: EventSeq },
+    #[error("the server has as much work as it can take; try again shortly")]
     Overloaded,
+    #[error(
+        "the answer took too long; a write may still happen, so repeat it with the same \
+         Idempotency-Key"
+    )]
     TimedOut,
+    #[error("a handler panicked")]
     Panicked,
-    /// The store answered a submission with no verdict.
+    #[error("the store gave no verdict that fits the action")]
     Unanswered,
-    /// A part of the server that cannot fail did.
-    Internal(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<Rejection> for Error {
-    fn from(rejection: Rejection) -> Self {
-        Self::Rejected(rejection)
-    }
-}
-
-impl From<QueryError> for Error {
-    fn from(error: QueryError) -> Self {
-        Self::Query(error)
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<BadToken> for Error {
-    fn from(error: BadToken) -> Self {
-        Self::BadToken(error)
-    }
+    #[error("a part of the server that cannot fail did")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<crate::auth::IssueError> for Error {
@@ -105,25 +113,38 @@ struct Fault {
 impl From<FieldError> for Fault {
     fn from(error: FieldError) -> Self {
         let (code, detail) = (error.code, sentence(&error.detail));
-        Self { pointer: Some(error.pointer), parameter: None, code, detail }
+        Self {
+            pointer: Some(error.pointer),
+            parameter: None,
+            code,
+            detail,
+        }
     }
 }
 
 impl From<ParameterError> for Fault {
     fn from(error: ParameterError) -> Self {
         let (code, detail) = (error.code.to_owned(), sentence(&error.detail));
-        Self { pointer: None, parameter: Some(error.parameter), code, detail }
+        Self {
+            pointer: None,
+            parameter: Some(error.parameter),
+            code,
+            detail,
+        }
     }
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         let detail = sentence(detail.as_ref());
-        Self { status, code, detail, errors: Vec::new(), retry_after_s: None, cause: None }
-    }
-
-    fn retry_after_s(self, seconds: u32) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+        Self {
+            status,
+            code,
+            detail,
+            errors: Vec::new(),
+            retry_after_s: None,
+            cause: None,
+        }
     }
 
     /// Says nothing to the client but the request's id; the log has the cause.
@@ -134,12 +155,12 @@ impl Problem {
             let _infallible = write!(chain, ": {source}");
             next = source.source();
         }
-        Self { cause: Some(chain), ..Self::blank() }
-    }
-
-    fn blank() -> Self {
         let detail = "the server failed; the request id names what happened in its log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", detail)
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", detail);
+        Self {
+            cause: Some(chain),
+            ..problem
+        }
     }
 
     /// The published JSON. An error inside a batch has no request id of its own.
@@ -193,109 +214,40 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         use StatusCode as S;
-        match error {
-            Error::Rejected(rejection) => refused(rejection),
-            Error::Query(error) => unasked(error),
-            Error::Store(error) => unstored(error),
-            Error::NoRoute => Self::new(
-                S::NOT_FOUND,
-                "NOT_FOUND",
-                "there is nothing at this path; /docs lists every call",
-            ),
-            Error::MethodNotAllowed => Self::new(
-                S::METHOD_NOT_ALLOWED,
-                "METHOD_NOT_ALLOWED",
-                "this path does not know the method; the Allow header names those it knows",
-            ),
-            Error::BadTransactionId { text } => Self::new(
-                S::BAD_REQUEST,
-                "INVALID_TRANSACTION_ID",
-                format!("Invalid transaction ID format: '{text}' is not a UUID"),
-            ),
-            Error::BadUserId { detail } => Self::new(S::BAD_REQUEST, "INVALID_USER_ID", detail),
-            Error::BadPath => {
-                Self::new(S::BAD_REQUEST, "INVALID_PATH", "the path is not UTF-8 once decoded")
+        let (status, code) = match error {
+            Error::Rejected(rejection) => return refused(rejection),
+            Error::Query(error) => return unasked(error),
+            Error::Store(error) => return unstored(&error),
+            Error::NoRoute => (S::NOT_FOUND, "NOT_FOUND"),
+            Error::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Error::BadTransactionId { .. } => (S::BAD_REQUEST, "INVALID_TRANSACTION_ID"),
+            Error::BadUserId { .. } => (S::BAD_REQUEST, "INVALID_USER_ID"),
+            Error::BadPath => (S::BAD_REQUEST, "INVALID_PATH"),
+            Error::BadQueryString => (S::BAD_REQUEST, "INVALID_QUERY_STRING"),
+            Error::BadHeader { .. } => (S::BAD_REQUEST, "INVALID_HEADER"),
+            Error::NotUtf8 => (S::BAD_REQUEST, "MALFORMED_JSON"),
+            Error::BodyCut => (S::BAD_REQUEST, "INCOMPLETE_BODY"),
+            Error::BodySlow => (S::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
+            Error::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
+            Error::UnsupportedMediaType { .. } => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
             }
-            Error::BadQueryString => Self::new(
-                S::BAD_REQUEST,
-                "INVALID_QUERY_STRING",
-                "the query string is not UTF-8 once decoded",
-            ),
-            Error::BadHeader { name, detail } => {
-                Self::new(S::BAD_REQUEST, "INVALID_HEADER", format!("{name}: {detail}"))
-            }
-            Error::NotUtf8 => Self::new(S::BAD_REQUEST, "MALFORMED_JSON", "the body is not UTF-8"),
-            Error::BodyCut => {
-                Self::new(S::BAD_REQUEST, "INCOMPLETE_BODY", "the body ended before its end")
-            }
-            Error::BodySlow => Self::new(
-                S::REQUEST_TIMEOUT,
-                "REQUEST_TIMEOUT",
-                "the body took too long to arrive; send it again",
-            ),
-            Error::BodyTooLarge { max } => Self::new(
-                S::PAYLOAD_TOO_LARGE,
-                "BODY_TOO_LARGE",
-                format!("the body is larger than {max} bytes; send less at once"),
-            ),
-            Error::UnsupportedMediaType { expected } => Self::new(
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "UNSUPPORTED_MEDIA_TYPE",
-                format!("the body's Content-Type must be {expected}"),
-            ),
-            Error::EmptyBatch => {
-                Self::new(S::UNPROCESSABLE_ENTITY, "EMPTY_BATCH", "the batch has no item")
-            }
-            Error::BatchTooLong { max } => Self::new(
-                S::PAYLOAD_TOO_LARGE,
-                "BATCH_TOO_LONG",
-                format!("the batch has more than {max} items; send several batches"),
-            ),
-            Error::NoToken => Self::new(
-                S::UNAUTHORIZED,
-                "UNAUTHENTICATED",
-                "this call needs a token: send `Authorization: Bearer TOKEN`",
-            ),
-            Error::BadToken(error) => {
-                Self::new(S::UNAUTHORIZED, "INVALID_TOKEN", error.to_string())
-            }
-            Error::NotYou { user_id } => Self::new(
-                S::FORBIDDEN,
-                "NOT_YOUR_USER",
-                format!("the token speaks for another user than '{user_id}'"),
-            ),
-            Error::MissingScope { scope } => Self::new(
-                S::FORBIDDEN,
-                "MISSING_SCOPE",
-                format!("the token lacks the scope {scope}"),
-            ),
-            Error::TokensOff => Self::new(
-                S::FORBIDDEN,
-                "TOKENS_OFF",
-                "this server gives no tokens over HTTP, because it has a secret; \
-                 use the command `daybook token`",
-            ),
-            Error::Behind { seq } => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "NOT_YET_VISIBLE",
-                format!("this server has seen the log up to {seq} only; ask again shortly"),
-            )
-            .retry_after_s(1),
-            Error::Overloaded => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "OVERLOADED",
-                "the server has as much work as it can take; try again shortly",
-            )
-            .retry_after_s(1),
-            Error::TimedOut => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "TIMED_OUT",
-                "the answer took too long; a write may still happen, so repeat it with the same \
-                 Idempotency-Key",
-            )
-            .retry_after_s(1),
-            Error::Panicked | Error::Unanswered => Self::blank(),
-            Error::Internal(error) => Self::ours(&*error),
+            Error::EmptyBatch => (S::UNPROCESSABLE_ENTITY, "EMPTY_BATCH"),
+            Error::BatchTooLong { .. } => (S::PAYLOAD_TOO_LARGE, "BATCH_TOO_LONG"),
+            Error::NoToken => (S::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Error::BadToken(_) => (S::UNAUTHORIZED, "INVALID_TOKEN"),
+            Error::NotYou { .. } => (S::FORBIDDEN, "NOT_YOUR_USER"),
+            Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
+            Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
+            Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
+            Error::Overloaded => (S::SERVICE_UNAVAILABLE, "OVERLOADED"),
+            Error::TimedOut => (S::SERVICE_UNAVAILABLE, "TIMED_OUT"),
+            Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
+        };
+        let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);
+        Self {
+            retry_after_s,
+            ..Self::new(status, code, error.to_string())
         }
     }
 }
@@ -323,8 +275,14 @@ fn unasked(error: QueryError) -> Problem {
     match error {
         QueryError::UnknownParameter { name, known } => {
             let nearest = nearest(&name, known.split(", "));
-            let hint = nearest.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-            let known = if known.is_empty() { "it takes none".to_owned() } else { known };
+            let hint = nearest
+                .map(|near| format!("; did you mean '{near}'?"))
+                .unwrap_or_default();
+            let known = if known.is_empty() {
+                "it takes none".to_owned()
+            } else {
+                known
+            };
             let shown: String = name.chars().take(64).collect();
             let detail = format!("there is no parameter '{shown}' here{hint} (known: {known})");
             Problem::new(S::BAD_REQUEST, "UNKNOWN_PARAMETER", detail)
@@ -347,29 +305,29 @@ fn unasked(error: QueryError) -> Problem {
     }
 }
 
-fn unstored(error: store::Error) -> Problem {
+fn unstored(error: &store::Error) -> Problem {
     use StatusCode as S;
-    let away = |code, error: &store::Error, seconds| {
-        let detail = format!("{error}; try again in a while");
-        let problem = Problem::new(S::SERVICE_UNAVAILABLE, code, detail);
-        Problem { cause: Some(error.to_string()), ..problem.retry_after_s(seconds) }
-    };
-    match error {
-        store::Error::Busy => away("STORE_BUSY", &error, 1),
-        store::Error::DiskFull => away("DISK_FULL", &error, 30),
-        store::Error::Closed => away("STORE_CLOSED", &error, 5),
-        store::Error::TooBroad { .. } => {
-            Problem::new(S::UNPROCESSABLE_ENTITY, "TOO_BROAD", error.to_string())
-        }
-        store::Error::TooManyPoints { .. } => {
-            Problem::new(S::UNPROCESSABLE_ENTITY, "TOO_MANY_POINTS", error.to_string())
-        }
+    let (status, code, retry_after_s) = match error {
+        store::Error::Busy => (S::SERVICE_UNAVAILABLE, "STORE_BUSY", Some(1)),
+        store::Error::DiskFull => (S::SERVICE_UNAVAILABLE, "DISK_FULL", Some(30)),
+        store::Error::Closed => (S::SERVICE_UNAVAILABLE, "STORE_CLOSED", Some(5)),
+        store::Error::TooBroad { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_BROAD", None),
+        store::Error::TooManyPoints { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_MANY_POINTS", None),
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
         | store::Error::CannotOpen { .. }
         | store::Error::BadUrl { .. }
         | store::Error::Corrupt { .. }
-        | store::Error::Driver(_) => Problem::ours(&error),
+        | store::Error::Driver(_) => return Problem::ours(error),
+    };
+    let again = if retry_after_s.is_some() {
+        "; try again in a while"
+    } else {
+        ""
+    };
+    Problem {
+        retry_after_s,
+        ..Problem::new(status, code, format!("{error}{again}"))
     }
 }
 
@@ -404,5 +362,75 @@ impl IntoResponse for Error {
         let mut response = problem.status.into_response();
         response.extensions_mut().insert(problem);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn each_trouble_of_the_store_has_its_status() {
+        let path = std::path::PathBuf::from("/secret/place.db");
+        let broken = || Box::new(std::io::Error::other("secret"));
+        for (error, status, retry) in [
+            (store::Error::Busy, 503, true),
+            (store::Error::DiskFull, 503, true),
+            (store::Error::Closed, 503, true),
+            (
+                store::Error::TooBroad {
+                    limit: Duration::from_secs(1),
+                },
+                422,
+                false,
+            ),
+            (
+                store::Error::TooManyPoints { points: 2, max: 1 },
+                422,
+                false,
+            ),
+            (store::Error::Locked { path }, 500, false),
+            (
+                store::Error::Corrupt {
+                    what: "secret".to_owned(),
+                },
+                500,
+                false,
+            ),
+            (store::Error::Driver(broken()), 500, false),
+        ] {
+            let response = Problem::from(Error::from(error)).answer("r1");
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), retry);
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_the_log_everything_and_the_client_nothing() {
+        let source = Box::new(std::io::Error::other("disk 7 is on fire"));
+        let problem = Problem::from(Error::from(store::Error::Driver(source)));
+        assert_eq!(
+            problem.cause.as_deref(),
+            Some("the store failed: disk 7 is on fire")
+        );
+        let mut body = Vec::new();
+        problem.write(Some("r1"), &mut body);
+        let body = String::from_utf8(body).expect("UTF-8");
+        assert!(
+            body.contains("\"request_id\":\"r1\"") && !body.contains("fire"),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn messages_become_sentences() {
+        for (text, expected) in [
+            ("there is nothing", "There is nothing."),
+            ("`tz` is unknown", "`tz` is unknown."),
+            ("did you mean it?", "Did you mean it?"),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
     }
 }

@@ -30,41 +30,44 @@ impl FromRequest<App> for JsonBody {
         let (parts, body) = request.into_parts();
         let expected = "application/json";
         // A merge patch (RFC 7396) is JSON under a name of its own.
-        if !is_one_of(&parts.headers, &[expected, "application/merge-patch+json"])? {
+        if !is_one_of(&parts.headers, &[expected, "application/merge-patch+json"]) {
             return Err(Error::UnsupportedMediaType { expected });
         }
         let bytes = read(&parts.headers, body, app.settings().body_max, app).await?;
-        String::from_utf8(bytes.into()).map(Self).map_err(|_| Error::NotUtf8)
+        String::from_utf8(bytes.into())
+            .map(Self)
+            .map_err(|_| Error::NotUtf8)
     }
 }
 
 /// Whether the content type is one of these, or is not given.
-pub(crate) fn is_one_of(headers: &HeaderMap, types: &[&str]) -> Result<bool> {
+pub(crate) fn is_one_of(headers: &HeaderMap, types: &[&str]) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(true);
+        return true;
     };
     let Ok(text) = value.to_str() else {
-        return Ok(false);
+        return false;
     };
     let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let named = types.iter().any(|name| name.eq_ignore_ascii_case(media_type.trim()));
+    let named = types
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(media_type.trim()));
     let charset = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        name.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches('"'))
     });
     let utf8 = charset.is_none_or(|charset| {
-        ["utf-8", "utf8", "us-ascii"].iter().any(|name| name.eq_ignore_ascii_case(charset))
+        ["utf-8", "utf8", "us-ascii"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(charset))
     });
-    Ok(named && utf8)
+    named && utf8
 }
 
 /// Reads a body of at most `max` bytes.
-pub(crate) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    max: usize,
-    app: &App,
-) -> Result<Bytes> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, max: usize, app: &App) -> Result<Bytes> {
     let collected = tokio::time::timeout(app.settings().read_timeout, async {
         let announced = headers
             .get(header::CONTENT_LENGTH)

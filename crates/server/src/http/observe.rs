@@ -45,7 +45,10 @@ impl<S> Layer<S> for Observe {
     type Service = Observed<S>;
 
     fn layer(&self, inner: S) -> Observed<S> {
-        Observed { inner, with: self.clone() }
+        Observed {
+            inner,
+            with: self.clone(),
+        }
     }
 }
 
@@ -58,14 +61,21 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<std::result::Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let seen = Seen::new(&mut request);
         let refusal = admit(&self.with.app, &request).err();
-        let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
+        let place = if seen.is_operational() {
+            None
+        } else {
+            Some(self.with.app.enter())
+        };
         let answer = self.inner.call(request);
         let Observe { app, routes } = self.with.clone();
         Box::pin(async move {
@@ -99,14 +109,25 @@ fn admit(app: &App, request: &Request) -> Result<()> {
     let Some(value) = request.headers().get(MIN_COMMIT_SEQ) else {
         return Ok(());
     };
-    let wanted = value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n >= 0);
+    let wanted = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok())
+        .filter(|n| *n >= 0);
     let Some(wanted) = wanted else {
         let detail = "a whole number, as X-Commit-Seq gave it, is expected".to_owned();
-        return Err(Error::BadHeader { name: "X-Min-Commit-Seq", detail });
+        return Err(Error::BadHeader {
+            name: "X-Min-Commit-Seq",
+            detail,
+        });
     };
     let seq = app.store().seq();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads && EventSeq(wanted) > seq { Err(Error::Behind { seq }) } else { Ok(()) }
+    if reads && EventSeq(wanted) > seq {
+        Err(Error::Behind { seq })
+    } else {
+        Ok(())
+    }
 }
 
 /// What must be remembered of a request until it is answered.
@@ -173,6 +194,7 @@ impl Seen {
         response
     }
 
+    #[expect(clippy::float_arithmetic, reason = "a measured time, no money")]
     fn log(&self, status: StatusCode, duration: Duration, problem: Option<&Problem>) {
         let user = self.speaker.as_ref().and_then(|speaker| speaker.0.get());
         let code = problem.map(|problem| problem.code);

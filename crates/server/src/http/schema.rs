@@ -1,14 +1,18 @@
 //! What the OpenAPI document says about bodies, parameters and headers. These types exist for the
 //! document only: requests are read, and answers written, by `daybook-core`.
 
-#![expect(dead_code, reason = "the fields are read by the document's generator only")]
+#![expect(
+    dead_code,
+    reason = "the fields are read by the document's generator only"
+)]
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
 pub enum TransactionType {
     Card,
@@ -21,7 +25,7 @@ pub enum TransactionType {
     Other,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
 pub enum Status {
     Completed,
@@ -30,7 +34,7 @@ pub enum Status {
     Cancelled,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
 pub enum Side {
     Credit,
@@ -38,7 +42,7 @@ pub enum Side {
 }
 
 /// One item of a user's feed.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = Transaction)]
 pub struct TransactionBody {
     /// A UUID of version 7.
@@ -79,7 +83,7 @@ pub struct TransactionBody {
 }
 
 /// What people read.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Display {
     #[schema(example = "Starbucks")]
     title: String,
@@ -94,7 +98,7 @@ pub struct Display {
 }
 
 /// A JSON number or a text, read from its digits: `150.00` or `"150.00"`.
-#[derive(ToSchema, serde::Serialize)]
+#[derive(ToSchema, Serialize)]
 #[serde(untagged)]
 pub enum Amount {
     Number(f64),
@@ -167,7 +171,7 @@ pub struct ReplacementBody {
 }
 
 /// A page with a number.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct NumberedPage {
     items: Vec<TransactionBody>,
     total: u64,
@@ -177,7 +181,7 @@ pub struct NumberedPage {
 }
 
 /// A page with a cursor.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct CursorPage {
     items: Vec<TransactionBody>,
     /// Where the next page begins; null on the last.
@@ -185,6 +189,14 @@ pub struct CursorPage {
     next_cursor: Option<String>,
     has_more: bool,
     limit: u32,
+}
+
+/// With a number, unless `cursor` or `limit` was sent.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+pub enum Page {
+    Numbered(NumberedPage),
+    Cursor(CursorPage),
 }
 
 /// Every version of a transaction.
@@ -535,25 +547,25 @@ pub enum WriteProblems {
     Unavailable(Problem),
 }
 
-/// What a batch may answer instead.
+/// What a call with a body and an answer of its own for 422 may answer instead.
 #[derive(IntoResponses)]
-pub enum BatchProblems {
-    /// Malformed: the array, a header, or an unknown parameter.
+pub enum BodyProblems {
+    /// Malformed: the body, a header, or an unknown parameter.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Problem),
     /// No valid credential.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(Problem),
-    /// A missing scope.
+    /// A missing right.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// The body took too long to arrive.
     #[response(status = 408, content_type = "application/problem+json")]
     Slow(Problem),
-    /// The body is too large, or has more than 10 000 items.
+    /// The body is too large, or has too many items.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),
-    /// The body is neither JSON nor NDJSON by its `Content-Type`.
+    /// The body's `Content-Type` is none that this call reads.
     #[response(status = 415, content_type = "application/problem+json")]
     WrongType(Problem),
     /// The server failed.

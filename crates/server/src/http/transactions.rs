@@ -5,16 +5,16 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use daybook_core::{Action, NewTransaction, Patch, Query, Rejection, TransactionId, UserId};
 
-use super::caller::{CanRead, CanWrite, Caller};
+use super::answer;
+use super::caller::{Caller, CanRead, CanWrite};
 use super::error::Result;
 use super::limit::JsonBody;
 use super::request::{self, Id, IfMatch, Key, Params, Reader};
 use super::schema::{
-    Created, CursorPage, Erased, FeedParams, IdParam, IfMatchHeader, IfNoneMatchHeader, NewTransactionBody,
-    NumberedPage, OwnerParam, PatchBody, ReadHeaders, ReadProblems, ReplacementBody,
-    TransactionBody, WriteHeaders, WriteProblems, Written,
+    Created, Erased, FeedParams, IdParam, IfMatchHeader, IfNoneMatchHeader, NewTransactionBody,
+    OwnerParam, Page, PatchBody, ReadHeaders, ReadProblems, ReplacementBody, TransactionBody,
+    WriteHeaders, WriteProblems, Written,
 };
-use super::answer;
 use crate::app::{App, new_id};
 
 /// Records a transaction.
@@ -45,8 +45,7 @@ pub async fn create(
     get, path = "/api/v1/transactions", tag = "feed", operation_id = "listTransactions",
     params(FeedParams, ReadHeaders),
     responses(
-        (status = 200, description = "A page.", content(
-            (NumberedPage = "application/json"), (CursorPage = "application/json"))),
+        (status = 200, description = "A page.", body = Page),
         ReadProblems,
     ),
 )]
@@ -81,7 +80,11 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
-    let item = app.store().transaction(id).await?.ok_or(Rejection::NotFound { id })?;
+    let item = app
+        .store()
+        .transaction(id)
+        .await?
+        .ok_or(Rejection::NotFound { id })?;
     check_owner(id, owner.as_ref(), &item.user_id)?;
     if request::has_version(&headers, item.version) {
         return Ok(answer::not_modified(item.version));
@@ -110,7 +113,18 @@ pub async fn patch(
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse(body.text())?;
     let key = key.bind(&caller, body.text().as_bytes());
-    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
+    answer::done(
+        &app.commit_one(
+            key,
+            Action::Amend {
+                id,
+                owner,
+                version,
+                patch,
+            },
+        )
+        .await?,
+    )
 }
 
 /// Replaces every field of a transaction that may change.
@@ -133,15 +147,28 @@ pub async fn put(
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse_full(body.text(), app.vocabulary())?;
     let key = key.bind(&caller, body.text().as_bytes());
-    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
+    answer::done(
+        &app.commit_one(
+            key,
+            Action::Amend {
+                id,
+                owner,
+                version,
+                patch,
+            },
+        )
+        .await?,
+    )
 }
 
 /// Erases a transaction from feed, search and statistics; the event log keeps the trace.
 #[utoipa::path(
-    delete, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "deleteTransaction",
-    params(IdParam, OwnerParam, IfMatchHeader,
-           WriteHeaders),
-    responses(Erased, WriteProblems),
+    delete,
+    path = "/api/v1/transactions/{id}",
+    tag = "feed",
+    operation_id = "deleteTransaction",
+    params(IdParam, OwnerParam, IfMatchHeader, WriteHeaders),
+    responses(Erased, WriteProblems)
 )]
 pub async fn delete(
     State(app): State<App>,
@@ -153,7 +180,10 @@ pub async fn delete(
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
     let key = key.bind(&caller, b"");
-    answer::done(&app.commit_one(key, Action::Erase { id, owner, version }).await?)
+    answer::done(
+        &app.commit_one(key, Action::Erase { id, owner, version })
+            .await?,
+    )
 }
 
 /// Whose item it must be: the token's user, or whom a caller without one names.

@@ -14,7 +14,10 @@ async fn health_names_every_system() {
         for system in ["redis", "elasticsearch", "kafka", "rabbitmq"] {
             assert_eq!(health[system], "disabled");
         }
-        assert_eq!((&health["breakers"], &health["followers"]), (&json!({}), &json!({})));
+        assert_eq!(
+            (&health["breakers"], &health["followers"]),
+            (&json!({}), &json!({}))
+        );
     }
 }
 
@@ -23,7 +26,10 @@ async fn a_server_without_its_store_says_so_and_lives() {
     let api = Api::new().await;
     api.app.store().close().await;
     let health = api.get("/health").expect(503).await.json();
-    assert_eq!((&health["status"], &health["database"]), (&json!("unhealthy"), &json!("unhealthy")));
+    assert_eq!(
+        (&health["status"], &health["database"]),
+        (&json!("unhealthy"), &json!("unhealthy"))
+    );
     api.get("/readyz").expect(503).await;
     api.get("/livez").expect(200).await;
     api.get("/metrics").expect(200).await;
@@ -50,7 +56,11 @@ async fn metrics_count_requests_by_route() {
     api.get("/nowhere").expect(404).await;
     for path in ["/metrics", "^/metrics"] {
         let answer = api.get(path).expect(200).await;
-        assert!(answer.header("content-type").is_some_and(|t| t.starts_with("text/plain")));
+        assert!(
+            answer
+                .header("content-type")
+                .is_some_and(|t| t.starts_with("text/plain"))
+        );
         let text = answer.text();
         let route = r#"daybook_requests_total{route="/api/v1/transactions",status="#;
         for line in [
@@ -62,7 +72,10 @@ async fn metrics_count_requests_by_route() {
             "daybook_store_queue_length 0".to_owned(),
             r#"daybook_request_duration_seconds_count{route="/api/v1/transactions"} 3"#.to_owned(),
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
         assert!(text.contains("daybook_store_bytes "));
     }

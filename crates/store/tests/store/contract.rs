@@ -1,13 +1,11 @@
 //! What every store promises, as rules. The suite runs over every backend.
 
-mod support;
-
 use daybook_core::query::Query;
 use daybook_core::stats::{GroupBy, Interval, Span};
 use daybook_core::write_set::Outcome;
 use daybook_core::{Rejection, Status, Timestamp};
 use jiff::tz::TimeZone;
-use support::{Books, pairs, user};
+use crate::support::{Books, pairs, user};
 
 type Test = Result<(), Box<dyn std::error::Error>>;
 

@@ -1,0 +1,11 @@
+//! The program as a user types it: every test runs the real binary in a folder of its own.
+
+mod folder;
+
+mod config;
+mod export;
+mod help;
+mod import;
+mod import_csv;
+mod serve;
+mod store;
