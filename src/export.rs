@@ -143,7 +143,7 @@ type Output = Box<dyn Write>;
 
 enum Writer {
     Ndjson(Output),
-    Csv(csv::Writer<Output>),
+    Csv(Box<csv::Writer<Output>>),
 }
 
 const COLUMNS: &[&str] = &[
@@ -181,7 +181,7 @@ impl Writer {
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(output);
                 csv.write_record(COLUMNS).map_err(plain)?;
-                Self::Csv(csv)
+                Self::Csv(Box::new(csv))
             }
         })
     }

@@ -124,9 +124,8 @@ fn split(record: &[u8], format: Format) -> Option<Vec<Vec<u8>>> {
     let (mut is_start, mut is_quoted) = (true, false);
     while let Some(byte) = bytes.next() {
         if is_quoted {
-            if byte != format.quote {
-                field.push(byte);
-            } else if bytes.next_if_eq(&format.quote).is_some() {
+            // A doubled quote is one quote.
+            if byte != format.quote || bytes.next_if_eq(&format.quote).is_some() {
                 field.push(byte);
             } else {
                 is_quoted = false;

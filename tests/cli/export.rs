@@ -28,7 +28,6 @@ fn an_export_can_be_imported_again() {
             .collect();
         for item in &mut items {
             item.as_object_mut().unwrap().remove("recorded_at");
-            // Without a time of its own, an item happened when it was recorded first.
         }
         items
     };

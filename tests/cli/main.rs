@@ -1,5 +1,7 @@
 //! The program as a user types it: every test runs the real binary in a folder of its own.
 
+#![cfg(test)]
+
 mod folder;
 
 mod config;

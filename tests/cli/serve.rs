@@ -26,7 +26,7 @@ impl Server {
             .unwrap();
         let (_, address) = line.split_once("http://").unwrap();
         let end = address.find([';', '/', ' ']).unwrap_or(address.len());
-        let address = address[..end].to_owned();
+        let address = address.get(..end).unwrap().to_owned();
         // What is printed later must not fail for want of a reader.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }

@@ -276,11 +276,7 @@ impl Config {
                 "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned(),
             ));
         }
-        if !self
-            .store
-            .strip_prefix("sqlite:")
-            .is_some_and(|path| !path.is_empty())
-        {
+        if self.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
             return Err(("store", "a store as sqlite:FILE".to_owned()));
         }
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {

@@ -33,7 +33,8 @@ const RESULT_BYTES: usize = 720;
         (Vec<NewTransactionBody> = "application/json"), (String = "application/x-ndjson"))),
     responses(
         BatchDone,
-        (status = 422, description = "Atomic, and an item was refused: nothing was recorded. Or the \
+        (status = 422, description = "Atomic, and an item was refused: nothing was \
+         recorded. Or the \
          batch is empty, or its key was used for another (a problem).",
          content((BatchBody = "application/json"), (schema::Problem = "application/problem+json"))),
         BodyProblems,

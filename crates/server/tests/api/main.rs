@@ -12,6 +12,8 @@ mod auth;
 mod batch;
 mod conventions;
 mod docs;
+mod idempotency;
+mod item;
 mod list;
 mod logs;
 mod operations;

@@ -12,7 +12,7 @@ use daybook_server::app::{App, Auth, Settings};
 use daybook_server::auth::{self, Scope, Subject};
 use daybook_store::Options;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -227,4 +227,11 @@ pub fn ids(page: &Value) -> Vec<String> {
         .iter()
         .map(|item| item["id"].as_str().expect("an id").to_owned())
         .collect()
+}
+
+/// A card payment of ann.
+pub fn card() -> Value {
+    json!({"user_id": "ann", "transaction_type": "card", "amount": 150.00, "currency": "USD",
+           "metadata": {"merchant_name": "Starbucks", "card_last_four": "5678"},
+           "created_at": "2024-01-15T10:30:00Z"})
 }

@@ -1,0 +1,144 @@
+//! What calls answer, and what they answer instead.
+
+use utoipa::IntoResponses;
+
+use super::{BatchBody, Problem, TransactionBody};
+
+/// Recorded.
+#[derive(IntoResponses)]
+#[response(status = 201, headers(
+    ("Location" = String, description = "Where the item is."),
+    ("ETag" = String, description = "The item's version, in quotes."),
+    ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
+     this write; see `X-Min-Commit-Seq`."),
+    ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
+     request with the same key."),
+))]
+pub struct Created(TransactionBody);
+
+/// The item as it stands after the request.
+#[derive(IntoResponses)]
+#[response(status = 200, headers(
+    ("ETag" = String, description = "The item's version, in quotes."),
+    ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
+     this write; see `X-Min-Commit-Seq`."),
+    ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
+     request with the same key."),
+))]
+pub struct Written(TransactionBody);
+
+/// Erased.
+#[derive(IntoResponses)]
+#[response(status = 204, headers(
+    ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
+     this write; see `X-Min-Commit-Seq`."),
+    ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
+     request with the same key."),
+))]
+pub struct Erased;
+
+/// One result per item.
+#[derive(IntoResponses)]
+#[response(status = 200, headers(
+    ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
+     this write; see `X-Min-Commit-Seq`."),
+    ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
+     request with the same key."),
+))]
+pub struct BatchDone(BatchBody);
+
+/// What a call that reads may answer instead.
+#[derive(IntoResponses)]
+pub enum ReadProblems {
+    /// Malformed: an id, a cursor, a header, an unknown parameter, or no `user_id`.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// No valid credential.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// Another user's row, or a missing scope.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// A parameter breaks a rule; every broken one is named.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// The server failed.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Problem),
+    /// Try again after `Retry-After` seconds.
+    #[response(status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "Seconds.")))]
+    Unavailable(Problem),
+}
+
+/// What a call that writes may answer instead.
+#[derive(IntoResponses)]
+pub enum WriteProblems {
+    /// Malformed JSON, id or header, or an unknown parameter.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// No valid credential.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// Another user's row, or a missing scope.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// There is no such item.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// The body took too long to arrive.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Slow(Problem),
+    /// An illegal status move, or a stale version.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// The body is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The body is not JSON by its `Content-Type`.
+    #[response(status = 415, content_type = "application/problem+json")]
+    WrongType(Problem),
+    /// A field breaks a rule (every broken one is named), or the key was used with another body.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// The server failed.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Problem),
+    /// Try again after `Retry-After` seconds.
+    #[response(status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "Seconds.")))]
+    Unavailable(Problem),
+}
+
+/// What a call with a body and an answer of its own for 422 may answer instead.
+#[derive(IntoResponses)]
+pub enum BodyProblems {
+    /// Malformed: the body, a header, or an unknown parameter.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// No valid credential.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// A missing right.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// The body took too long to arrive.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Slow(Problem),
+    /// The body is too large, or has too many items.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The body's `Content-Type` is none that this call reads.
+    #[response(status = 415, content_type = "application/problem+json")]
+    WrongType(Problem),
+    /// The server failed.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Problem),
+    /// Try again after `Retry-After` seconds.
+    #[response(status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "Seconds.")))]
+    Unavailable(Problem),
+}
