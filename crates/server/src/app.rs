@@ -190,12 +190,7 @@ impl App {
         atomic: bool,
         actions: Vec<Action>,
     ) -> Result<Reply, Error> {
-        let submission = Submission {
-            at: now(),
-            key,
-            atomic,
-            actions,
-        };
+        let submission = Submission { at: now(), key, atomic, actions };
         let reply = self.0.store.commit(submission).await?;
         self.0.metrics.commits.increment(1);
         Ok(reply)
@@ -211,16 +206,8 @@ impl App {
         action: Action,
     ) -> Result<Done, Error> {
         let reply = self.commit(key, false, vec![action]).await?;
-        let outcome = reply
-            .verdicts
-            .into_iter()
-            .next()
-            .ok_or(Error::Unanswered)??;
-        Ok(Done {
-            outcome,
-            replayed: reply.replayed,
-            seq: reply.seq,
-        })
+        let outcome = reply.verdicts.into_iter().next().ok_or(Error::Unanswered)??;
+        Ok(Done { outcome, replayed: reply.replayed, seq: reply.seq })
     }
 }
 
@@ -228,9 +215,7 @@ impl App {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 

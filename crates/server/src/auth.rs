@@ -119,10 +119,9 @@ impl Keys {
     pub fn issue(&self, subject: &Subject, ttl: Duration) -> Result<String, IssueError> {
         let now = u64::try_from(crate::app::now().seconds()).unwrap_or(0);
         let (sub, scope) = match subject {
-            Subject::User(user) => (
-                Some(user.to_string()),
-                names(&[Scope::FeedRead, Scope::FeedWrite]),
-            ),
+            Subject::User(user) => {
+                (Some(user.to_string()), names(&[Scope::FeedRead, Scope::FeedWrite]))
+            }
             Subject::Service(scopes) => (None, names(scopes)),
         };
         let claims = Claims {
@@ -154,11 +153,7 @@ impl Keys {
                 });
             }
         };
-        let spaced = claims
-            .scope
-            .as_deref()
-            .unwrap_or("")
-            .split_ascii_whitespace();
+        let spaced = claims.scope.as_deref().unwrap_or("").split_ascii_whitespace();
         let listed = claims.scopes.iter().map(String::as_str);
         let scopes: Vec<Scope> = spaced.chain(listed).filter_map(Scope::from_name).collect();
         let subject = match claims.sub.or(claims.user_id) {
@@ -179,11 +174,7 @@ pub fn issue(secret: &[u8], subject: &Subject, ttl: Duration) -> Result<String, 
 }
 
 fn names(scopes: &[Scope]) -> String {
-    scopes
-        .iter()
-        .map(|scope| scope.name())
-        .collect::<Vec<_>>()
-        .join(" ")
+    scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -217,14 +208,8 @@ mod tests {
             jsonwebtoken::encode(&header, claims, &key).expect("signed")
         };
         let ann = serde_json::json!({"sub": "ann", "exp": exp});
-        assert!(
-            keys.verify(&sign(Header::new(Algorithm::HS256), &ann))
-                .is_ok()
-        );
-        assert_eq!(
-            keys.verify(&sign(Header::new(Algorithm::HS512), &ann)),
-            Err(BadToken::Invalid)
-        );
+        assert!(keys.verify(&sign(Header::new(Algorithm::HS256), &ann)).is_ok());
+        assert_eq!(keys.verify(&sign(Header::new(Algorithm::HS512), &ann)), Err(BadToken::Invalid));
         // The header says that there is no signature.
         assert_eq!(
             keys.verify("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4iLCJleHAiOjk5OTk5OTk5OTl9."),
@@ -232,22 +217,10 @@ mod tests {
         );
         for (claims, expected) in [
             (serde_json::json!({"sub": "ann"}), BadToken::Invalid),
-            (
-                serde_json::json!({"sub": "ann", "exp": 1}),
-                BadToken::Expired,
-            ),
-            (
-                serde_json::json!({"sub": "ann", "exp": exp, "nbf": exp}),
-                BadToken::NotYet,
-            ),
-            (
-                serde_json::json!({"sub": "a b", "exp": exp}),
-                BadToken::Nobody,
-            ),
-            (
-                serde_json::json!({"scope": "unknown", "exp": exp}),
-                BadToken::Nobody,
-            ),
+            (serde_json::json!({"sub": "ann", "exp": 1}), BadToken::Expired),
+            (serde_json::json!({"sub": "ann", "exp": exp, "nbf": exp}), BadToken::NotYet),
+            (serde_json::json!({"sub": "a b", "exp": exp}), BadToken::Nobody),
+            (serde_json::json!({"scope": "unknown", "exp": exp}), BadToken::Nobody),
         ] {
             let token = sign(Header::new(Algorithm::HS256), &claims);
             assert_eq!(keys.verify(&token), Err(expected), "{claims}");

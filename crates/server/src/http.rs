@@ -72,14 +72,10 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
     let paths = openapi.paths.paths.keys().cloned();
     let paths = paths.chain(operations.map(str::to_owned));
     let routes = Arc::new(app.metrics().routes(paths));
-    let observe = observe::Observe {
-        app: app.clone(),
-        routes,
-    };
+    let observe = observe::Observe { app: app.clone(), routes };
     let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::IMAGES);
-    let compression = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        .compress_when(compressed);
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed);
     calls
         .route("/health", get(operations::health))
         .route("/livez", get(operations::live))
@@ -107,26 +103,14 @@ mod tests {
         }
         let directory = tempfile::tempdir().expect("a temporary directory");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
-        let store = daybook_store::open(&url, Default::default())
-            .await
-            .expect("a new store");
+        let store = daybook_store::open(&url, Default::default()).await.expect("a new store");
         let app = App::new(store, crate::app::Settings::default());
         let router = router_with(app, Router::new().route("/panics", get(panics)));
-        let request = Request::get("/panics")
-            .header("x-request-id", "r1")
-            .body(Body::empty());
-        let response = router
-            .oneshot(request.expect("a request"))
-            .await
-            .expect("infallible");
+        let request = Request::get("/panics").header("x-request-id", "r1").body(Body::empty());
+        let response = router.oneshot(request.expect("a request")).await.expect("infallible");
         assert_eq!(response.status(), 500);
         assert!(response.headers().contains_key("x-process-time"));
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&body);
         assert!(
             text.contains("\"request_id\":\"r1\"") && text.contains("INTERNAL_ERROR"),

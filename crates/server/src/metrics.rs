@@ -51,34 +51,22 @@ impl Metrics {
                 gauge!("daybook_event_seq"),
             )
         });
-        Self {
-            recorder,
-            handle,
-            commits,
-            store_queue,
-            store_bytes,
-            event_seq,
-        }
+        Self { recorder, handle, commits, store_queue, store_bytes, event_seq }
     }
 
     /// Registers the series of every route.
     pub fn routes(&self, paths: impl Iterator<Item = String>) -> Routes {
         with_local_recorder(&self.recorder, || Routes {
-            known: paths
-                .map(|path| (path.clone(), RouteMetrics::new(path)))
-                .collect(),
+            known: paths.map(|path| (path.clone(), RouteMetrics::new(path))).collect(),
             other: RouteMetrics::new("other".to_owned()),
         })
     }
 
     /// Takes over how the store is.
     pub fn observe_store(&self, status: &daybook_store::Status) {
-        self.store_queue.set(gauge_value(
-            u64::try_from(status.waiting).unwrap_or(u64::MAX),
-        ));
+        self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
         self.store_bytes.set(gauge_value(status.bytes));
-        self.event_seq
-            .set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
+        self.event_seq.set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
     }
 
     /// The text that Prometheus reads.
@@ -93,40 +81,27 @@ impl Metrics {
 }
 
 /// A gauge's value; exact up to 2^53, which no queue, file or log of ours reaches.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "gauges are floats, and this is no money"
-)]
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats, and this is no money")]
 fn gauge_value(value: u64) -> f64 {
     value as f64
 }
 
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!(
-        "daybook_requests_total",
-        "requests answered, by route and status class"
-    );
-    describe_histogram!(
-        "daybook_request_duration_seconds",
-        Unit::Seconds,
-        "time to answer"
-    );
-    describe_counter!(
-        "daybook_commits_total",
-        "submissions that the store decided"
-    );
-    describe_gauge!(
-        "daybook_store_queue_length",
-        "submissions that wait to be committed"
-    );
+    describe_counter!("daybook_requests_total", "requests answered, by route and status class");
+    describe_histogram!("daybook_request_duration_seconds", Unit::Seconds, "time to answer");
+    describe_counter!("daybook_commits_total", "submissions that the store decided");
+    describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
     describe_gauge!("daybook_event_seq", "the newest event");
 }
 
 impl RouteMetrics {
     fn new(route: String) -> Self {
-        let class = |class: &'static str| counter!("daybook_requests_total", "route" => route.clone(), "status" => class);
+        let class = |status: &'static str| {
+            let route = route.clone();
+            counter!("daybook_requests_total", "route" => route, "status" => status)
+        };
         Self {
             requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
             duration: histogram!("daybook_request_duration_seconds", "route" => route.clone()),
@@ -144,8 +119,6 @@ impl RouteMetrics {
 
 impl Routes {
     pub fn get(&self, route: Option<&str>) -> &RouteMetrics {
-        route
-            .and_then(|route| self.known.get(route))
-            .unwrap_or(&self.other)
+        route.and_then(|route| self.known.get(route)).unwrap_or(&self.other)
     }
 }

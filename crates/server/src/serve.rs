@@ -55,15 +55,9 @@ pub async fn serve(
     app.stop();
     loops.wait().await;
     server.connections.close();
-    if tokio::time::timeout(app.settings().drain, server.connections.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(app.settings().drain, server.connections.wait()).await.is_err() {
         let left = server.connections.len();
-        tracing::warn!(
-            connections = left,
-            "the drain time is over; cutting what is left"
-        );
+        tracing::warn!(connections = left, "the drain time is over; cutting what is left");
         server.cut.cancel();
         server.connections.wait().await;
     }
@@ -85,11 +79,7 @@ struct Server {
 
 fn builder(read_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(read_timeout)
-        .pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(read_timeout).pipeline_flush(true);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -102,10 +92,8 @@ fn builder(read_timeout: Duration) -> Builder<TokioExecutor> {
 impl Server {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
-            let Some(place) = self
-                .stop
-                .run_until_cancelled(self.places.clone().acquire_owned())
-                .await
+            let Some(place) =
+                self.stop.run_until_cancelled(self.places.clone().acquire_owned()).await
             else {
                 return;
             };
@@ -120,10 +108,7 @@ impl Server {
             };
             let server = self.clone();
             self.connections.spawn(async move {
-                server
-                    .cut
-                    .run_until_cancelled(server.connection(stream))
-                    .await;
+                server.cut.run_until_cancelled(server.connection(stream)).await;
                 drop(place);
             });
         }

@@ -25,12 +25,9 @@ pub enum Error {
 /// # Errors
 /// When the filter cannot be read, or the process logs already.
 pub fn init(format: Format, filter: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| Error::BadFilter {
-        filter: filter.to_owned(),
-    })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_new(filter).map_err(|_| Error::BadFilter { filter: filter.to_owned() })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
         Format::Text => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),

@@ -103,9 +103,7 @@ pub fn page(page: &Page, paging: &Paging, digest: u128) -> Result<Response> {
         }
         Paging::Cursor { limit, .. } => {
             // A cursor is made of letters, digits, - and _.
-            let next = page
-                .next
-                .map(|position| format!("\"{}\"", position.encode(digest)));
+            let next = page.next.map(|position| format!("\"{}\"", position.encode(digest)));
             format!(
                 "],\"next_cursor\":{},\"has_more\":{},\"limit\":{limit}}}",
                 next.as_deref().unwrap_or("null"),

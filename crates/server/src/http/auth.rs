@@ -42,40 +42,23 @@ pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Re
     let user = read_user(body.text())?;
     let ttl = app.settings().token_ttl;
     let access_token = app.keys().issue(&Subject::User(user), ttl)?;
-    let token = Token {
-        access_token,
-        token_type: "bearer",
-        expires_in: ttl.as_secs(),
-    };
+    let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
     let mut response = answer::of(&token)?;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
     let mut fields = Fields::parse(body)?;
-    let user = match fields
-        .take("user_id")
-        .map(|raw| serde_json::from_str::<String>(raw.get()))
-    {
+    let user = match fields.take("user_id").map(|raw| serde_json::from_str::<String>(raw.get())) {
         None => Err(("REQUIRED", "`user_id` is required".to_owned())),
         Some(Err(_)) => Err(("TYPE", "a text in quotes is expected here".to_owned())),
         Some(Ok(text)) => UserId::parse(&text).map_err(|detail| ("USER_ID", detail)),
     };
-    let unknown = fields
-        .0
-        .iter()
-        .filter(|(name, _)| name != "user_id")
-        .map(|(name, _)| {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            FieldError::new(
-                pointer,
-                "UNKNOWN_FIELD",
-                format!("there is no field `{name}`"),
-            )
-        });
+    let unknown = fields.0.iter().filter(|(name, _)| name != "user_id").map(|(name, _)| {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        FieldError::new(pointer, "UNKNOWN_FIELD", format!("there is no field `{name}`"))
+    });
     let mut errors: Vec<FieldError> = unknown.collect();
     match user {
         Ok(user) if errors.is_empty() => return Ok(user),

@@ -34,8 +34,7 @@ const RESULT_BYTES: usize = 720;
     responses(
         BatchDone,
         (status = 422, description = "Atomic, and an item was refused: nothing was \
-         recorded. Or the \
-         batch is empty, or its key was used for another (a problem).",
+         recorded. Or the batch is empty, or its key was used for another (a problem).",
          content((BatchBody = "application/json"), (schema::Problem = "application/problem+json"))),
         BodyProblems,
     ),
@@ -60,31 +59,22 @@ pub async fn create(
             Ok::<_, Error>((key, form.read(&text, &caller, &app)?))
         }
     };
-    let large = parts
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .is_none_or(|length| {
-            length
-                .to_str()
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .is_none_or(|n: usize| n > INLINE_BYTES_MAX)
-        });
+    let large = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| {
+        length
+            .to_str()
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .is_none_or(|n: usize| n > INLINE_BYTES_MAX)
+    });
     let (key, actions) = if large { apart(read).await?? } else { read()? };
     let reply = app.commit(key, atomic, actions).await?;
     let response = move || results(reply, atomic);
-    if large {
-        apart(response).await?
-    } else {
-        response()
-    }
+    if large { apart(response).await? } else { response() }
 }
 
 /// Runs work that takes long enough to be in the way of other requests.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Internal(error.into()))
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.into()))
 }
 
 fn atomic(params: &Params) -> Result<bool> {
@@ -117,59 +107,43 @@ impl Form {
         if limit::is_one_of(headers, &["application/x-ndjson", "application/ndjson"]) {
             return Ok(Self::Lines);
         }
-        Err(Error::UnsupportedMediaType {
-            expected: "application/json or application/x-ndjson",
-        })
+        Err(Error::UnsupportedMediaType { expected: "application/json or application/x-ndjson" })
     }
 
     fn read(self, text: &str, caller: &Caller, app: &App) -> Result<Vec<Action>> {
         let items: Vec<&str> = match self {
             Self::Array => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
-                    Rejection::Malformed(JsonError::Malformed {
-                        reason: error.to_string(),
-                    })
+                    Rejection::Malformed(JsonError::Malformed { reason: error.to_string() })
                 })?;
                 items.into_iter().map(RawValue::get).collect()
             }
-            Self::Lines => text
-                .split('\n')
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-                .collect(),
+            Self::Lines => {
+                text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect()
+            }
         };
         if items.is_empty() {
             return Err(Error::EmptyBatch);
         }
         if items.len() > BATCH_ITEMS_MAX {
-            return Err(Error::BatchTooLong {
-                max: BATCH_ITEMS_MAX,
-            });
+            return Err(Error::BatchTooLong { max: BATCH_ITEMS_MAX });
         }
         let items = items.into_iter().map(|item| record(item, caller, app));
-        Ok(items
-            .map(|item| item.unwrap_or_else(Action::Refused))
-            .collect())
+        Ok(items.map(|item| item.unwrap_or_else(Action::Refused)).collect())
     }
 }
 
 fn record(item: &str, caller: &Caller, app: &App) -> std::result::Result<Action, Rejection> {
     let new = NewTransaction::parse(item, new_id(), caller.user(), app.vocabulary())?;
     if !caller.speaks_for(&new.user_id) {
-        return Err(Rejection::NotYourUser {
-            user_id: new.user_id,
-        });
+        return Err(Rejection::NotYourUser { user_id: new.user_id });
     }
     Ok(Action::Record(new))
 }
 
 fn results(reply: Reply, atomic: bool) -> Result<Response> {
     // A key that was used for another batch says nothing about single items.
-    if reply
-        .verdicts
-        .iter()
-        .any(|verdict| matches!(verdict, Err(Rejection::KeyReused)))
-    {
+    if reply.verdicts.iter().any(|verdict| matches!(verdict, Err(Rejection::KeyReused))) {
         return Err(Rejection::KeyReused.into());
     }
     let mut out = Vec::with_capacity(reply.verdicts.len() * RESULT_BYTES + 128);
@@ -215,11 +189,7 @@ fn results(reply: Reply, atomic: bool) -> Result<Response> {
     );
     out.extend_from_slice(sums.as_bytes());
     let refused = atomic && failed > 0;
-    let status = if refused {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::OK
-    };
+    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let mut response = answer::json(status, out);
     if created + updated + unchanged > 0 {
         answer::put_commit(response.headers_mut(), reply.seq, reply.replayed);

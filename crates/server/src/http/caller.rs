@@ -36,15 +36,8 @@ impl Caller {
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
         match self {
-            Self::Known(Identity {
-                subject: Subject::User(user),
-                ..
-            }) => Some(user),
-            Self::Known(Identity {
-                subject: Subject::Service(_),
-                ..
-            })
-            | Self::Anyone => None,
+            Self::Known(Identity { subject: Subject::User(user), .. }) => Some(user),
+            Self::Known(Identity { subject: Subject::Service(_), .. }) | Self::Anyone => None,
         }
     }
 
@@ -62,9 +55,7 @@ impl Caller {
         if self.speaks_for(user_id) {
             return Ok(());
         }
-        Err(Error::NotYou {
-            user_id: user_id.clone(),
-        })
+        Err(Error::NotYou { user_id: user_id.clone() })
     }
 
     /// What keeps the idempotency keys of callers apart.
@@ -72,14 +63,10 @@ impl Caller {
     pub fn key_space(&self) -> [&[u8]; 2] {
         match self {
             Self::Anyone => [b"anyone", b""],
-            Self::Known(Identity {
-                subject: Subject::User(user),
-                ..
-            }) => [b"user", user.as_str().as_bytes()],
-            Self::Known(Identity {
-                subject: Subject::Service(_),
-                ..
-            }) => [b"service", b""],
+            Self::Known(Identity { subject: Subject::User(user), .. }) => {
+                [b"user", user.as_str().as_bytes()]
+            }
+            Self::Known(Identity { subject: Subject::Service(_), .. }) => [b"service", b""],
         }
     }
 
@@ -91,23 +78,13 @@ impl Caller {
                 !unlimited && !scopes.contains(&scope) && !scopes.contains(&Scope::Admin)
             }
         };
-        if lacks {
-            Err(Error::MissingScope {
-                scope: scope.name(),
-            })
-        } else {
-            Ok(self)
-        }
+        if lacks { Err(Error::MissingScope { scope: scope.name() }) } else { Ok(self) }
     }
 
     fn of(parts: &Parts, app: &App) -> Result<Self> {
         let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
         let Some(header) = headers.next() else {
-            return if app.is_open() {
-                Ok(Self::Anyone)
-            } else {
-                Err(Error::NoToken)
-            };
+            return if app.is_open() { Ok(Self::Anyone) } else { Err(Error::NoToken) };
         };
         if headers.next().is_some() {
             return Err(BadToken::Invalid.into());

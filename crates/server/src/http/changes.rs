@@ -67,9 +67,7 @@ pub async fn history(
             transaction: raw(event)?,
         })
     });
-    answer::of(&History {
-        items: items.collect::<Result<_>>()?,
-    })
+    answer::of(&History { items: items.collect::<Result<_>>()? })
 }
 
 /// Says what happened to a user's items since a cursor; without one, since the beginning.
@@ -91,11 +89,7 @@ pub async fn sync(
     let named = reader.user();
     let (cursor, limit) = (reader.one("cursor"), limit(&mut reader));
     reader.finish()?;
-    let user = caller
-        .user()
-        .cloned()
-        .or(named)
-        .ok_or(QueryError::MissingUser)?;
+    let user = caller.user().cloned().or(named).ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
     let after = match cursor {
         None | Some("") => EventSeq(0),
@@ -161,9 +155,7 @@ impl<'a> Sync<'a> {
                 // The reader never saw it.
                 (EventType::Created, EventType::Deleted) => {}
                 (EventType::Updated | EventType::Deleted, EventType::Deleted) => {
-                    sync.removed.push(Removed {
-                        id: last.transaction_id,
-                    });
+                    sync.removed.push(Removed { id: last.transaction_id });
                 }
                 (EventType::Created, EventType::Created | EventType::Updated) => {
                     sync.added.push(raw(last)?);
@@ -203,26 +195,9 @@ mod tests {
     #[test]
     fn an_item_stands_once_in_an_answer_as_it_is_after_it() {
         use EventType::{Created as C, Deleted as D, Updated as U};
-        let log = [
-            (1, C),
-            (2, C),
-            (1, U),
-            (3, U),
-            (3, U),
-            (2, D),
-            (4, D),
-            (5, U),
-            (5, D),
-        ];
-        let events = (1..)
-            .zip(log)
-            .map(|(seq, (id, kind))| event(seq, id, kind))
-            .collect();
-        let changes = Changes {
-            events,
-            next: EventSeq(9),
-            has_more: false,
-        };
+        let log = [(1, C), (2, C), (1, U), (3, U), (3, U), (2, D), (4, D), (5, U), (5, D)];
+        let events = (1..).zip(log).map(|(seq, (id, kind))| event(seq, id, kind)).collect();
+        let changes = Changes { events, next: EventSeq(9), has_more: false };
         let sync = Sync::of(&changes, 1).expect("JSON");
         let bodies =
             |raws: &[&RawValue]| raws.iter().map(|r| r.get().to_owned()).collect::<Vec<_>>();

@@ -35,12 +35,8 @@ pub fn base() -> OpenApi {
         .description(Some(ABOUT));
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("JWT".to_owned());
-    let tag = |name: &str, about: &str| {
-        TagBuilder::new()
-            .name(name)
-            .description(Some(about))
-            .build()
-    };
+    let tag =
+        |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
     OpenApiBuilder::new()
         .info(info.build())
         .components(Some(
@@ -83,25 +79,16 @@ pub fn pages(openapi: &OpenApi) -> Router<App> {
 }
 
 async fn redoc() -> Response {
-    let policy = (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(REDOC_POLICY),
-    );
+    let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REDOC_POLICY));
     ([policy], Html(REDOC_PAGE)).into_response()
 }
 
 async fn redoc_script(headers: HeaderMap) -> Response {
     let kept = [
         (header::ETAG, HeaderValue::from_static(REDOC_TAG)),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=31536000, immutable"),
-        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|tag| tag == REDOC_TAG)
-    {
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == REDOC_TAG) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }
     let script = HeaderValue::from_static("text/javascript; charset=utf-8");

@@ -113,38 +113,21 @@ struct Fault {
 impl From<FieldError> for Fault {
     fn from(error: FieldError) -> Self {
         let (code, detail) = (error.code, sentence(&error.detail));
-        Self {
-            pointer: Some(error.pointer),
-            parameter: None,
-            code,
-            detail,
-        }
+        Self { pointer: Some(error.pointer), parameter: None, code, detail }
     }
 }
 
 impl From<ParameterError> for Fault {
     fn from(error: ParameterError) -> Self {
         let (code, detail) = (error.code.to_owned(), sentence(&error.detail));
-        Self {
-            pointer: None,
-            parameter: Some(error.parameter),
-            code,
-            detail,
-        }
+        Self { pointer: None, parameter: Some(error.parameter), code, detail }
     }
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         let detail = sentence(detail.as_ref());
-        Self {
-            status,
-            code,
-            detail,
-            errors: Vec::new(),
-            retry_after_s: None,
-            cause: None,
-        }
+        Self { status, code, detail, errors: Vec::new(), retry_after_s: None, cause: None }
     }
 
     /// Says nothing to the client but the request's id; the log has the cause.
@@ -157,10 +140,7 @@ impl Problem {
         }
         let detail = "the server failed; the request id names what happened in its log";
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", detail);
-        Self {
-            cause: Some(chain),
-            ..problem
-        }
+        Self { cause: Some(chain), ..problem }
     }
 
     /// The published JSON. An error inside a batch has no request id of its own.
@@ -245,10 +225,7 @@ impl From<Error> for Problem {
             Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
         };
         let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);
-        Self {
-            retry_after_s,
-            ..Self::new(status, code, error.to_string())
-        }
+        Self { retry_after_s, ..Self::new(status, code, error.to_string()) }
     }
 }
 
@@ -275,14 +252,8 @@ fn unasked(error: QueryError) -> Problem {
     match error {
         QueryError::UnknownParameter { name, known } => {
             let nearest = nearest(&name, known.split(", "));
-            let hint = nearest
-                .map(|near| format!("; did you mean '{near}'?"))
-                .unwrap_or_default();
-            let known = if known.is_empty() {
-                "it takes none".to_owned()
-            } else {
-                known
-            };
+            let hint = nearest.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+            let known = if known.is_empty() { "it takes none".to_owned() } else { known };
             let shown: String = name.chars().take(64).collect();
             let detail = format!("there is no parameter '{shown}' here{hint} (known: {known})");
             Problem::new(S::BAD_REQUEST, "UNKNOWN_PARAMETER", detail)
@@ -320,15 +291,8 @@ fn unstored(error: &store::Error) -> Problem {
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };
-    let again = if retry_after_s.is_some() {
-        "; try again in a while"
-    } else {
-        ""
-    };
-    Problem {
-        retry_after_s,
-        ..Problem::new(status, code, format!("{error}{again}"))
-    }
+    let again = if retry_after_s.is_some() { "; try again in a while" } else { "" };
+    Problem { retry_after_s, ..Problem::new(status, code, format!("{error}{again}")) }
 }
 
 /// The known name that a mistyped one was meant to be.
@@ -378,26 +342,10 @@ mod tests {
             (store::Error::Busy, 503, true),
             (store::Error::DiskFull, 503, true),
             (store::Error::Closed, 503, true),
-            (
-                store::Error::TooBroad {
-                    limit: Duration::from_secs(1),
-                },
-                422,
-                false,
-            ),
-            (
-                store::Error::TooManyPoints { points: 2, max: 1 },
-                422,
-                false,
-            ),
+            (store::Error::TooBroad { limit: Duration::from_secs(1) }, 422, false),
+            (store::Error::TooManyPoints { points: 2, max: 1 }, 422, false),
             (store::Error::Locked { path }, 500, false),
-            (
-                store::Error::Corrupt {
-                    what: "secret".to_owned(),
-                },
-                500,
-                false,
-            ),
+            (store::Error::Corrupt { what: "secret".to_owned() }, 500, false),
             (store::Error::Driver(broken()), 500, false),
         ] {
             let response = Problem::from(Error::from(error)).answer("r1");
@@ -410,17 +358,11 @@ mod tests {
     fn a_failure_tells_the_log_everything_and_the_client_nothing() {
         let source = Box::new(std::io::Error::other("disk 7 is on fire"));
         let problem = Problem::from(Error::from(store::Error::Driver(source)));
-        assert_eq!(
-            problem.cause.as_deref(),
-            Some("the store failed: disk 7 is on fire")
-        );
+        assert_eq!(problem.cause.as_deref(), Some("the store failed: disk 7 is on fire"));
         let mut body = Vec::new();
         problem.write(Some("r1"), &mut body);
         let body = String::from_utf8(body).expect("UTF-8");
-        assert!(
-            body.contains("\"request_id\":\"r1\"") && !body.contains("fire"),
-            "{body}"
-        );
+        assert!(body.contains("\"request_id\":\"r1\"") && !body.contains("fire"), "{body}");
     }
 
     #[test]

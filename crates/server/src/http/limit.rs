@@ -34,9 +34,7 @@ impl FromRequest<App> for JsonBody {
             return Err(Error::UnsupportedMediaType { expected });
         }
         let bytes = read(&parts.headers, body, app.settings().body_max, app).await?;
-        String::from_utf8(bytes.into())
-            .map(Self)
-            .map_err(|_| Error::NotUtf8)
+        String::from_utf8(bytes.into()).map(Self).map_err(|_| Error::NotUtf8)
     }
 }
 
@@ -49,19 +47,13 @@ pub(crate) fn is_one_of(headers: &HeaderMap, types: &[&str]) -> bool {
         return false;
     };
     let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let named = types
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(media_type.trim()));
+    let named = types.iter().any(|name| name.eq_ignore_ascii_case(media_type.trim()));
     let charset = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| value.trim().trim_matches('"'))
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     });
     let utf8 = charset.is_none_or(|charset| {
-        ["utf-8", "utf8", "us-ascii"]
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(charset))
+        ["utf-8", "utf8", "us-ascii"].iter().any(|name| name.eq_ignore_ascii_case(charset))
     });
     named && utf8
 }

@@ -45,10 +45,7 @@ impl<S> Layer<S> for Observe {
     type Service = Observed<S>;
 
     fn layer(&self, inner: S) -> Observed<S> {
-        Observed {
-            inner,
-            with: self.clone(),
-        }
+        Observed { inner, with: self.clone() }
     }
 }
 
@@ -71,11 +68,7 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let seen = Seen::new(&mut request);
         let refusal = admit(&self.with.app, &request).err();
-        let place = if seen.is_operational() {
-            None
-        } else {
-            Some(self.with.app.enter())
-        };
+        let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
         let answer = self.inner.call(request);
         let Observe { app, routes } = self.with.clone();
         Box::pin(async move {
@@ -109,25 +102,14 @@ fn admit(app: &App, request: &Request) -> Result<()> {
     let Some(value) = request.headers().get(MIN_COMMIT_SEQ) else {
         return Ok(());
     };
-    let wanted = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse::<i64>().ok())
-        .filter(|n| *n >= 0);
+    let wanted = value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n >= 0);
     let Some(wanted) = wanted else {
         let detail = "a whole number, as X-Commit-Seq gave it, is expected".to_owned();
-        return Err(Error::BadHeader {
-            name: "X-Min-Commit-Seq",
-            detail,
-        });
+        return Err(Error::BadHeader { name: "X-Min-Commit-Seq", detail });
     };
     let seq = app.store().seq();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads && EventSeq(wanted) > seq {
-        Err(Error::Behind { seq })
-    } else {
-        Ok(())
-    }
+    if reads && EventSeq(wanted) > seq { Err(Error::Behind { seq }) } else { Ok(()) }
 }
 
 /// What must be remembered of a request until it is answered.

@@ -46,11 +46,8 @@ struct Health {
     ),
 )]
 pub async fn health(State(app): State<App>) -> Result<Response> {
-    let database = if store_answers(&app).await {
-        Condition::Healthy
-    } else {
-        Condition::Unhealthy
-    };
+    let database =
+        if store_answers(&app).await { Condition::Healthy } else { Condition::Unhealthy };
     let mut response = answer::of(&Health {
         status: database,
         version: env!("CARGO_PKG_VERSION"),
@@ -91,10 +88,7 @@ pub async fn ready(State(app): State<App>) -> Response {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"stopping"}"#);
     }
     if !store_answers(&app).await {
-        return answer::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            r#"{"status":"store_away"}"#,
-        );
+        return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"store_away"}"#);
     }
     answer::json(StatusCode::OK, r#"{"status":"ready"}"#)
 }

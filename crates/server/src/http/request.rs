@@ -27,16 +27,11 @@ impl FromRequestParts<App> for Params {
         let Some(query) = parts.uri.query().filter(|query| !query.is_empty()) else {
             return Ok(Self(Vec::new()));
         };
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect();
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         // Decoding puts this character where bytes are no text.
         let broken = |text: &String| text.contains('\u{fffd}');
-        if query.contains('%')
-            && pairs
-                .iter()
-                .any(|(name, value)| broken(name) || broken(value))
-        {
+        if query.contains('%') && pairs.iter().any(|(name, value)| broken(name) || broken(value)) {
             return Err(Error::BadQueryString);
         }
         Ok(Self(pairs))
@@ -46,11 +41,7 @@ impl FromRequestParts<App> for Params {
 impl Params {
     /// Refuses parameters that the call does not know.
     pub fn only(&self, known: &[&str]) -> Result<()> {
-        match self
-            .0
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
                 let (name, known) = (name.clone(), known.join(", "));
@@ -62,10 +53,7 @@ impl Params {
     /// The values of a parameter that may repeat.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let values = self.0.iter().filter(move |(known, _)| known == name);
-        values
-            .map(|(_, value)| value.as_str())
-            .collect::<Vec<_>>()
-            .into_iter()
+        values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -77,19 +65,12 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(params: &'a Params) -> Self {
-        Self {
-            params,
-            errors: Vec::new(),
-        }
+        Self { params, errors: Vec::new() }
     }
 
     pub fn error(&mut self, parameter: &str, code: &'static str, detail: impl Into<String>) {
         let (parameter, detail) = (parameter.to_owned(), detail.into());
-        self.errors.push(ParameterError {
-            parameter,
-            code,
-            detail,
-        });
+        self.errors.push(ParameterError { parameter, code, detail });
     }
 
     /// The value of a parameter that may stand once.
@@ -104,16 +85,12 @@ impl<'a> Reader<'a> {
 
     pub fn user(&mut self) -> Option<UserId> {
         let parsed = UserId::parse(self.one("user_id")?);
-        parsed
-            .map_err(|detail| self.error("user_id", "USER_ID", detail))
-            .ok()
+        parsed.map_err(|detail| self.error("user_id", "USER_ID", detail)).ok()
     }
 
     pub fn moment(&mut self, name: &str) -> Option<Moment> {
         let parsed = Moment::parse(self.one(name)?);
-        parsed
-            .map_err(|error| self.error(name, "TIME", error.to_string()))
-            .ok()
+        parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
     }
 
     pub fn finish(self) -> Result<()> {
@@ -134,9 +111,7 @@ impl FromRequestParts<App> for Id {
         let text = path_part(parts, "id").await?;
         match Uuid::try_parse(&text) {
             Ok(id) => Ok(Self(TransactionId(id))),
-            Err(_) => Err(Error::BadTransactionId {
-                text: text.chars().take(64).collect(),
-            }),
+            Err(_) => Err(Error::BadTransactionId { text: text.chars().take(64).collect() }),
         }
     }
 }
@@ -149,9 +124,7 @@ impl FromRequestParts<App> for PathUser {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
         let text = path_part(parts, "user_id").await?;
-        UserId::parse(&text)
-            .map(Self)
-            .map_err(|detail| Error::BadUserId { detail })
+        UserId::parse(&text).map(Self).map_err(|detail| Error::BadUserId { detail })
     }
 }
 
@@ -160,9 +133,7 @@ async fn path_part(parts: &mut Parts, name: &str) -> Result<String> {
         RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| Error::BadPath)?;
     let found = params.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, value)| value.to_owned())
-        .ok_or(Error::NoRoute)
+    found.map(|(_, value)| value.to_owned()).ok_or(Error::NoRoute)
 }
 
 /// What a write says to make a repeat of it harmless.
@@ -184,10 +155,7 @@ impl FromRequestParts<App> for Key {
         if !is_visible(key, IDEMPOTENCY_KEY_CHARS_MAX) {
             let detail =
                 format!("1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters are expected");
-            return Err(Error::BadHeader {
-                name: "Idempotency-Key",
-                detail,
-            });
+            return Err(Error::BadHeader { name: "Idempotency-Key", detail });
         }
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         Ok(Self(Some(Scope {
@@ -221,11 +189,7 @@ impl FromRequestParts<App> for IfMatch {
         let Some(value) = values.next() else {
             return Ok(Self(None));
         };
-        let text = value
-            .to_str()
-            .ok()
-            .map(str::trim)
-            .filter(|_| values.next().is_none());
+        let text = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none());
         match text {
             Some("*") => Ok(Self(None)),
             Some(text) => match version_of(text) {
@@ -239,10 +203,7 @@ impl FromRequestParts<App> for IfMatch {
 
 fn bad_if_match() -> Error {
     let detail = "one version in quotes as the ETag header gave it, or *, is expected".to_owned();
-    Error::BadHeader {
-        name: "If-Match",
-        detail,
-    }
+    Error::BadHeader { name: "If-Match", detail }
 }
 
 fn version_of(tag: &str) -> Option<u32> {
@@ -253,13 +214,10 @@ fn version_of(tag: &str) -> Option<u32> {
 #[must_use]
 pub fn has_version(headers: &HeaderMap, version: u32) -> bool {
     let values = headers.get_all(header::IF_NONE_MATCH).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || version_of(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
-        })
+    values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || version_of(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
+    })
 }
 
 /// Whether the text has 1 to `max` visible ASCII characters and nothing else.

@@ -1,10 +1,7 @@
 //! What the OpenAPI document says about bodies, parameters and headers. These types exist for the
 //! document only: requests are read, and answers written, by `daybook-core`.
 
-#![expect(
-    dead_code,
-    reason = "the fields are read by the document's generator only"
-)]
+#![expect(dead_code, reason = "the fields are read by the document's generator only")]
 
 mod params;
 mod responses;

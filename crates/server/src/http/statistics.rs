@@ -46,24 +46,9 @@ pub async fn statistics(
     let mut reader = Reader::new(&params);
     let asked = Asked::read(&mut reader, &params);
     reader.finish()?;
-    let Asked {
-        span,
-        currencies,
-        start_date,
-        end_date,
-        tz,
-    } = asked;
-    let found = app
-        .store()
-        .statistics(user.clone(), span, currencies)
-        .await?;
-    answer::of(&StatisticsAnswer {
-        user_id: &user,
-        tz,
-        start_date,
-        end_date,
-        currencies: &found,
-    })
+    let Asked { span, currencies, start_date, end_date, tz } = asked;
+    let found = app.store().statistics(user.clone(), span, currencies).await?;
+    answer::of(&StatisticsAnswer { user_id: &user, tz, start_date, end_date, currencies: &found })
 }
 
 #[derive(Serialize)]
@@ -87,45 +72,24 @@ pub async fn series(
     PathUser(user): PathUser,
     params: Params,
 ) -> Result<Response> {
-    params.only(&[
-        "interval",
-        "group_by",
-        "start_date",
-        "end_date",
-        "tz",
-        "currency",
-    ])?;
+    params.only(&["interval", "group_by", "start_date", "end_date", "tz", "currency"])?;
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
-    let Asked {
-        span,
-        currencies,
-        tz,
-        ..
-    } = Asked::read(&mut reader, &params);
+    let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params);
     let name = reader.one("interval").unwrap_or("day");
     let interval = Interval::from_name(name).unwrap_or_else(|| {
-        reader.error(
-            "interval",
-            "ONE_OF",
-            "`interval` is one of day, week, month",
-        );
+        reader.error("interval", "ONE_OF", "`interval` is one of day, week, month");
         Interval::Day
     });
     let group_name = reader.one("group_by");
-    let group_by = group_name
-        .map(GroupBy::from_name)
-        .unwrap_or(Some(GroupBy::None));
+    let group_by = group_name.map(GroupBy::from_name).unwrap_or(Some(GroupBy::None));
     let group_by = group_by.unwrap_or_else(|| {
         let detail = "`group_by` is one of side, transaction_type, product, metadata.<path>";
         reader.error("group_by", "ONE_OF", detail);
         GroupBy::None
     });
     reader.finish()?;
-    let found = app
-        .store()
-        .series(user.clone(), span, currencies, interval, group_by)
-        .await?;
+    let found = app.store().series(user.clone(), span, currencies, interval, group_by).await?;
     answer::of(&SeriesAnswer {
         user_id: &user,
         tz,
@@ -147,11 +111,7 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn read(reader: &mut Reader<'a>, params: &'a Params) -> Self {
         let name = reader.one("tz").unwrap_or("UTC");
-        let zone = if name.len() > TZ_CHARS_MAX {
-            None
-        } else {
-            TimeZone::get(name).ok()
-        };
+        let zone = if name.len() > TZ_CHARS_MAX { None } else { TimeZone::get(name).ok() };
         let tz = zone.unwrap_or_else(|| {
             let detail = "there is no such time zone; write it as Europe/Madrid";
             reader.error("tz", "UNKNOWN_TIME_ZONE", detail);
@@ -159,12 +119,8 @@ impl<'a> Asked<'a> {
         });
         let start = reader.moment("start_date");
         let end = reader.moment("end_date");
-        let from = start
-            .map_or(Timestamp::MIN, |moment| moment.start(&tz))
-            .max(Timestamp::MIN);
-        let to = end
-            .map_or(Timestamp::END, |moment| moment.end(&tz))
-            .min(Timestamp::END);
+        let from = start.map_or(Timestamp::MIN, |moment| moment.start(&tz)).max(Timestamp::MIN);
+        let to = end.map_or(Timestamp::END, |moment| moment.end(&tz)).min(Timestamp::END);
         if from >= to && reader.errors.is_empty() {
             reader.error("end_date", "RANGE", "`end_date` is before `start_date`");
         }
@@ -184,22 +140,14 @@ fn currencies(reader: &mut Reader<'_>, params: &Params) -> Vec<String> {
     for code in params.all("currency") {
         let code = code.to_ascii_uppercase();
         if daybook_core::Currency::new(&code, 0).is_none() {
-            reader.error(
-                "currency",
-                "UNKNOWN_CURRENCY",
-                "`currency` is a code such as EUR",
-            );
+            reader.error("currency", "UNKNOWN_CURRENCY", "`currency` is a code such as EUR");
         } else if !codes.contains(&code) {
             codes.push(code);
         }
     }
     if codes.len() > daybook_core::limits::FILTER_VALUES_MAX {
         let max = daybook_core::limits::FILTER_VALUES_MAX;
-        reader.error(
-            "currency",
-            "REPEATED",
-            format!("`currency` stands more than {max} times"),
-        );
+        reader.error("currency", "REPEATED", format!("`currency` stands more than {max} times"));
     }
     codes
 }

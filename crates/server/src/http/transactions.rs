@@ -80,11 +80,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
-    let item = app
-        .store()
-        .transaction(id)
-        .await?
-        .ok_or(Rejection::NotFound { id })?;
+    let item = app.store().transaction(id).await?.ok_or(Rejection::NotFound { id })?;
     check_owner(id, owner.as_ref(), &item.user_id)?;
     if request::has_version(&headers, item.version) {
         return Ok(answer::not_modified(item.version));
@@ -113,18 +109,7 @@ pub async fn patch(
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse(body.text())?;
     let key = key.bind(&caller, body.text().as_bytes());
-    answer::done(
-        &app.commit_one(
-            key,
-            Action::Amend {
-                id,
-                owner,
-                version,
-                patch,
-            },
-        )
-        .await?,
-    )
+    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
 }
 
 /// Replaces every field of a transaction that may change.
@@ -147,18 +132,7 @@ pub async fn put(
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse_full(body.text(), app.vocabulary())?;
     let key = key.bind(&caller, body.text().as_bytes());
-    answer::done(
-        &app.commit_one(
-            key,
-            Action::Amend {
-                id,
-                owner,
-                version,
-                patch,
-            },
-        )
-        .await?,
-    )
+    answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
 }
 
 /// Erases a transaction from feed, search and statistics; the event log keeps the trace.
@@ -180,10 +154,7 @@ pub async fn delete(
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
     let key = key.bind(&caller, b"");
-    answer::done(
-        &app.commit_one(key, Action::Erase { id, owner, version })
-            .await?,
-    )
+    answer::done(&app.commit_one(key, Action::Erase { id, owner, version }).await?)
 }
 
 /// Whose item it must be: the token's user, or whom a caller without one names.

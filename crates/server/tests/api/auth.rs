@@ -11,22 +11,13 @@ use crate::support::{Api, SECRET, service_token, user_token};
 #[tokio::test]
 async fn a_development_server_gives_tokens() {
     let api = Api::new().await;
-    let answer = api
-        .post("/auth/token", r#"{"user_id":"ann"}"#)
-        .expect(200)
-        .await;
+    let answer = api.post("/auth/token", r#"{"user_id":"ann"}"#).expect(200).await;
     let token = answer.json();
-    assert_eq!(
-        (&token["token_type"], &token["expires_in"]),
-        (&json!("bearer"), &json!(3_600))
-    );
+    assert_eq!((&token["token_type"], &token["expires_in"]), (&json!("bearer"), &json!(3_600)));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     let me = api.get("/auth/me").token(&token).expect(200).await.json();
-    assert_eq!(
-        me,
-        json!({"user_id": "ann", "scopes": ["feed:read", "feed:write"]})
-    );
+    assert_eq!(me, json!({"user_id": "ann", "scopes": ["feed:read", "feed:write"]}));
     for (body, status) in [
         ("{}", 422),
         (r#"{"user_id":7}"#, 422),
@@ -39,21 +30,13 @@ async fn a_development_server_gives_tokens() {
         api.post("/auth/token", body).expect(status).await;
     }
     // Another process has another secret.
-    Api::new()
-        .await
-        .get("/auth/me")
-        .token(&token)
-        .expect(401)
-        .await;
+    Api::new().await.get("/auth/me").token(&token).expect(401).await;
 }
 
 #[tokio::test]
 async fn a_server_with_a_secret_gives_none() {
     let api = Api::guarded().await;
-    let answer = api
-        .post("/auth/token", r#"{"user_id":"ann"}"#)
-        .expect(403)
-        .await;
+    let answer = api.post("/auth/token", r#"{"user_id":"ann"}"#).expect(403).await;
     assert_eq!(answer.code(), "TOKENS_OFF");
 }
 
@@ -91,22 +74,14 @@ async fn a_bad_token_is_401_and_never_falls_back_to_the_parameter() {
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
         for header in ["Basic YW5uOng=", "Bearer", good.as_str()] {
-            let call = api
-                .get("/transactions?user_id=ann")
-                .header("authorization", header);
+            let call = api.get("/transactions?user_id=ann").header("authorization", header);
             call.expect(401).await;
         }
-        let two = api
-            .get("/transactions?user_id=ann")
-            .token(&good)
-            .token(&good);
+        let two = api.get("/transactions?user_id=ann").token(&good).token(&good);
         two.expect(401).await;
     }
     let api = Api::guarded().await;
-    api.get("/auth/me")
-        .header("authorization", &format!("bearer {good}"))
-        .expect(200)
-        .await;
+    api.get("/auth/me").header("authorization", &format!("bearer {good}")).expect(200).await;
 }
 
 #[tokio::test]
@@ -115,38 +90,16 @@ async fn a_service_names_any_user_within_its_scopes() {
     let body = r#"{"user_id":"zoe","transaction_type":"other","amount":1}"#;
     let writer = service_token(&[Scope::FeedWrite]);
     let reader = service_token(&[Scope::FeedRead]);
-    api.post("/transactions", body)
-        .token(&writer)
-        .expect(201)
-        .await;
-    let answer = api
-        .post("/transactions", body)
-        .token(&reader)
-        .expect(403)
-        .await;
+    api.post("/transactions", body).token(&writer).expect(201).await;
+    let answer = api.post("/transactions", body).token(&reader).expect(403).await;
     assert_eq!(answer.code(), "MISSING_SCOPE");
-    let page = api
-        .get("/transactions?user_id=zoe")
-        .token(&reader)
-        .expect(200)
-        .await
-        .json();
+    let page = api.get("/transactions?user_id=zoe").token(&reader).expect(200).await.json();
     assert_eq!(page["total"], 1);
     api.get("/transactions").token(&reader).expect(400).await;
-    api.get("/transactions?user_id=zoe")
-        .token(&writer)
-        .expect(403)
-        .await;
-    let admin = issue(
-        SECRET,
-        &Subject::Service(vec![Scope::Admin]),
-        Duration::from_secs(60),
-    );
+    api.get("/transactions?user_id=zoe").token(&writer).expect(403).await;
+    let admin = issue(SECRET, &Subject::Service(vec![Scope::Admin]), Duration::from_secs(60));
     let admin = admin.expect("signed");
-    api.get("/transactions?user_id=zoe")
-        .token(&admin)
-        .expect(200)
-        .await;
+    api.get("/transactions?user_id=zoe").token(&admin).expect(200).await;
     let me = api.get("/auth/me").token(&admin).expect(200).await.json();
     assert_eq!(me, json!({"user_id": null, "scopes": ["admin"]}));
 }

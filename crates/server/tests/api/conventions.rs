@@ -7,16 +7,8 @@ use crate::support::{Answer, Api};
 const BODY: &str = r#"{"user_id":"ann","transaction_type":"other","amount":1}"#;
 
 fn check_common(answer: &Answer) {
-    assert!(
-        answer
-            .header("x-request-id")
-            .is_some_and(|id| !id.is_empty())
-    );
-    let time: f64 = answer
-        .header("x-process-time")
-        .expect("a time")
-        .parse()
-        .expect("seconds");
+    assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()));
+    let time: f64 = answer.header("x-process-time").expect("a time").parse().expect("seconds");
     assert!((0.0..60.0).contains(&time));
 }
 
@@ -46,24 +38,11 @@ async fn every_answer_has_an_id_and_a_time() {
 async fn a_sane_request_id_comes_back() {
     let api = Api::new().await;
     let long = "x".repeat(129);
-    for (sent, kept) in [
-        ("abc-123", true),
-        ("", false),
-        ("a b", false),
-        (&*long, false),
-    ] {
-        let answer = api
-            .get("/livez")
-            .header("x-request-id", sent)
-            .expect(200)
-            .await;
+    for (sent, kept) in [("abc-123", true), ("", false), ("a b", false), (&*long, false)] {
+        let answer = api.get("/livez").header("x-request-id", sent).expect(200).await;
         assert_eq!(answer.header("x-request-id") == Some(sent), kept, "{sent}");
     }
-    let problem = api
-        .get("/nowhere")
-        .header("x-request-id", "abc")
-        .expect(404)
-        .await;
+    let problem = api.get("/nowhere").header("x-request-id", "abc").expect(404).await;
     assert_eq!(problem.json()["request_id"], "abc");
 }
 
@@ -94,9 +73,7 @@ async fn a_body_beyond_its_limit_is_refused() {
     for path in ["/transactions", "/transactions/batch"] {
         let answer = api.post(path, twenty.clone()).expect(413).await;
         assert_eq!(answer.code(), "BODY_TOO_LARGE");
-        let announced = api
-            .post(path, twenty.clone())
-            .header("content-length", "20971520");
+        let announced = api.post(path, twenty.clone()).header("content-length", "20971520");
         announced.expect(413).await;
     }
     let padded = format!("{BODY}{}", " ".repeat(1024 * 1024 - BODY.len()));
@@ -110,21 +87,14 @@ async fn a_read_never_sees_an_older_state_than_it_names() {
     let api = Api::new().await;
     let write = api.post("/transactions", BODY).expect(201).await;
     let seq = write.header("x-commit-seq").expect("a position").to_owned();
-    let read = |seq: &str| {
-        api.get("/transactions?user_id=ann")
-            .header("x-min-commit-seq", seq)
-    };
+    let read = |seq: &str| api.get("/transactions?user_id=ann").header("x-min-commit-seq", seq);
     assert_eq!(read(&seq).expect(200).await.json()["total"], 1);
     let later = (seq.parse::<i64>().expect("a number") + 1).to_string();
     let answer = read(&later).expect(503).await;
     assert_eq!(answer.code(), "NOT_YET_VISIBLE");
     assert!(answer.header("retry-after").is_some());
     for bad in ["", "x", "-1", "1.5", "99999999999999999999"] {
-        assert_eq!(
-            read(bad).expect(400).await.code(),
-            "INVALID_HEADER",
-            "{bad}"
-        );
+        assert_eq!(read(bad).expect(400).await.code(), "INVALID_HEADER", "{bad}");
     }
 }
 
@@ -152,31 +122,17 @@ async fn large_answers_are_compressed_for_those_who_can_read_it() {
     for _ in 0..10 {
         api.post("/transactions", BODY).expect(201).await;
     }
-    for (accepted, used) in [
-        ("gzip", Some("gzip")),
-        ("br", Some("br")),
-        ("identity", None),
-    ] {
-        let call = api
-            .get("/transactions?user_id=ann")
-            .header("accept-encoding", accepted);
+    for (accepted, used) in [("gzip", Some("gzip")), ("br", Some("br")), ("identity", None)] {
+        let call = api.get("/transactions?user_id=ann").header("accept-encoding", accepted);
         assert_eq!(call.expect(200).await.header("content-encoding"), used);
-        let small = api
-            .get("/livez")
-            .header("accept-encoding", accepted)
-            .expect(200)
-            .await;
+        let small = api.get("/livez").header("accept-encoding", accepted).expect(200).await;
         assert_eq!(small.header("content-encoding"), None);
     }
 }
 
 #[tokio::test]
 async fn beyond_its_limit_the_server_sheds_and_still_says_how_it_is() {
-    let api = Api::with(Settings {
-        concurrency_max: 0,
-        ..Settings::default()
-    })
-    .await;
+    let api = Api::with(Settings { concurrency_max: 0, ..Settings::default() }).await;
     let answer = api.post("/transactions", BODY).expect(503).await;
     assert_eq!(answer.code(), "OVERLOADED");
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -14,11 +14,7 @@ fn the_document_is_pinned() {
 #[test]
 fn every_call_has_an_id_and_documents_its_errors() {
     let document = serde_json::to_value(daybook_server::http::openapi()).expect("JSON");
-    assert!(
-        document["openapi"]
-            .as_str()
-            .is_some_and(|version| version.starts_with("3.1"))
-    );
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     let mut ids = Vec::new();
     for (path, calls) in document["paths"].as_object().expect("paths") {
         for (method, call) in calls.as_object().expect("calls") {
@@ -84,19 +80,10 @@ async fn writes_take_a_key_and_reads_a_position() {
         ("/api/v1/transactions", "get", "X-Min-Commit-Seq"),
         ("/api/v1/transactions", "get", "metadata.<path>"),
         ("/api/v1/users/{user_id}/statistics", "get", "tz"),
-        (
-            "/api/v1/users/{user_id}/statistics/series",
-            "get",
-            "group_by",
-        ),
+        ("/api/v1/users/{user_id}/statistics/series", "get", "group_by"),
     ] {
-        let parameters = document["paths"][path][method]["parameters"]
-            .as_array()
-            .expect("a list");
-        assert!(
-            parameters.iter().any(|p| p["name"] == name),
-            "{method} {path} {name}"
-        );
+        let parameters = document["paths"][path][method]["parameters"].as_array().expect("a list");
+        assert!(parameters.iter().any(|p| p["name"] == name), "{method} {path} {name}");
     }
 }
 
@@ -105,26 +92,16 @@ async fn the_pages_need_no_other_site() {
     let api = Api::new().await;
     let redirect = api.get("^/docs").send().await;
     assert_eq!(redirect.header("location"), Some("/docs/"));
-    let mut pages = vec![
-        api.get("^/docs/").expect(200).await,
-        api.get("^/redoc").expect(200).await,
-    ];
+    let mut pages =
+        vec![api.get("^/docs/").expect(200).await, api.get("^/redoc").expect(200).await];
     pages.push(api.get("^/docs/swagger-initializer.js").expect(200).await);
     for page in &pages {
         for outside in ["http://", "https://", "src=\"//", "href=\"//"] {
-            assert!(
-                !page.text().contains(outside),
-                "{outside} in {}",
-                page.text()
-            );
+            assert!(!page.text().contains(outside), "{outside} in {}", page.text());
         }
     }
     assert!(pages[2].text().contains("/openapi.json"));
-    for file in [
-        "swagger-ui.css",
-        "swagger-ui-bundle.js",
-        "swagger-ui-standalone-preset.js",
-    ] {
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"] {
         api.get(&format!("^/docs/{file}")).expect(200).await;
     }
 }
@@ -133,21 +110,11 @@ async fn the_pages_need_no_other_site() {
 async fn the_redoc_script_is_kept_by_the_browser() {
     let api = Api::new().await;
     let page = api.get("^/redoc").expect(200).await.text();
-    let path = page
-        .split("src=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-        .expect("a script");
+    let path =
+        page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script");
     let script = api.get(&format!("^{path}")).expect(200).await;
-    assert!(
-        script
-            .header("cache-control")
-            .is_some_and(|text| text.contains("immutable"))
-    );
+    assert!(script.header("cache-control").is_some_and(|text| text.contains("immutable")));
     assert!(script.body.len() > 500_000);
     let tag = script.header("etag").expect("a tag").to_owned();
-    api.get(&format!("^{path}"))
-        .header("if-none-match", &tag)
-        .expect(304)
-        .await;
+    api.get(&format!("^{path}")).header("if-none-match", &tag).expect(304).await;
 }

@@ -8,10 +8,8 @@ use crate::support::{Api, ids, user_token};
 /// Thirty items of ann, an hour apart, and one of bob.
 async fn filled() -> Api {
     let api = Api::new().await;
-    let mut items = vec![
-        json!({"user_id": "bob", "transaction_type": "card", "amount": 1,
-        "created_at": "2024-01-01T00:00:00Z"}),
-    ];
+    let mut items = vec![json!({"user_id": "bob", "transaction_type": "card", "amount": 1,
+        "created_at": "2024-01-01T00:00:00Z"})];
     for n in 0..30 {
         let (kind, metadata) = match n % 3 {
             0 => (
@@ -37,11 +35,7 @@ async fn filled() -> Api {
 }
 
 async fn total(api: &Api, query: &str) -> u64 {
-    let page = api
-        .get(&format!("/transactions?user_id=ann&{query}"))
-        .expect(200)
-        .await
-        .json();
+    let page = api.get(&format!("/transactions?user_id=ann&{query}")).expect(200).await.json();
     page["total"].as_u64().expect("a number")
 }
 
@@ -60,10 +54,7 @@ async fn filters_combine() {
         ("side=credit", 15),
         ("start_date=2024-01-02", 6),
         ("end_date=2024-01-01", 24),
-        (
-            "start_date=2024-01-01T01:00:00Z&end_date=2024-01-01T02:00:00Z",
-            2,
-        ),
+        ("start_date=2024-01-01T01:00:00Z&end_date=2024-01-01T02:00:00Z", 2),
         ("min_amount=10.00&max_amount=12", 3),
         ("direction=sent", 10),
         ("merchant_name=starbucks", 10),
@@ -79,10 +70,7 @@ async fn filters_combine() {
         ("metadata.score[gte]=9&metadata.score[lt]=15", 2),
         ("metadata.score[gt]=9&metadata.score[lte]=15", 2),
         ("metadata.nested.flag=true", 10),
-        (
-            "transaction_type=card&currency=USD&metadata.city=Madrid&min_amount=10",
-            3,
-        ),
+        ("transaction_type=card&currency=USD&metadata.city=Madrid&min_amount=10", 3),
         ("search_query=starbucks&currency=EUR", 5),
     ] {
         assert_eq!(total(&api, query).await, expected, "{query}");
@@ -98,18 +86,11 @@ async fn numbered_pages_cover_everything_once() {
         let page = api.get(&path).expect(200).await.json();
         assert_eq!(page["total"], 30);
         assert_eq!(page["total_pages"], 4);
-        assert_eq!(
-            (&page["page"], &page["page_size"]),
-            (&json!(number), &json!(8))
-        );
+        assert_eq!((&page["page"], &page["page_size"]), (&json!(number), &json!(8)));
         seen.extend(ids(&page));
     }
     assert_eq!(seen.len(), 30);
-    let all = api
-        .get("/transactions?user_id=ann&page_size=100")
-        .expect(200)
-        .await
-        .json();
+    let all = api.get("/transactions?user_id=ann&page_size=100").expect(200).await.json();
     assert_eq!(ids(&all), seen);
     let times: Vec<&str> = all["items"]
         .as_array()
@@ -117,43 +98,24 @@ async fn numbered_pages_cover_everything_once() {
         .iter()
         .filter_map(|i| i["created_at"].as_str())
         .collect();
-    assert!(
-        times.windows(2).all(|pair| pair[0] >= pair[1]),
-        "newest first"
-    );
-    let beyond = api
-        .get("/transactions?user_id=ann&page=99")
-        .expect(200)
-        .await
-        .json();
+    assert!(times.windows(2).all(|pair| pair[0] >= pair[1]), "newest first");
+    let beyond = api.get("/transactions?user_id=ann&page=99").expect(200).await.json();
     assert_eq!(beyond["items"], json!([]));
-    let first = api
-        .get("/transactions?user_id=ann")
-        .expect(200)
-        .await
-        .json();
-    assert_eq!(
-        (&first["page"], &first["page_size"]),
-        (&json!(1), &json!(20))
-    );
+    let first = api.get("/transactions?user_id=ann").expect(200).await.json();
+    assert_eq!((&first["page"], &first["page_size"]), (&json!(1), &json!(20)));
 }
 
 #[tokio::test]
 async fn cursors_neither_skip_nor_repeat_while_others_write() {
     let api = filled().await;
-    let before = api
-        .get("/transactions?user_id=ann&page_size=100")
-        .expect(200)
-        .await
-        .json();
+    let before = api.get("/transactions?user_id=ann&page_size=100").expect(200).await.json();
     let mut seen = Vec::new();
     let mut path = "/transactions?user_id=ann&limit=7".to_owned();
     loop {
         let page = api.get(&path).expect(200).await.json();
         assert_eq!(page["limit"], 7);
         seen.extend(ids(&page));
-        api.record(json!({"user_id": "ann", "transaction_type": "other", "amount": 1}))
-            .await;
+        api.record(json!({"user_id": "ann", "transaction_type": "other", "amount": 1})).await;
         let Some(cursor) = page["next_cursor"].as_str() else {
             assert_eq!(page["has_more"], false);
             break;
@@ -167,17 +129,11 @@ async fn cursors_neither_skip_nor_repeat_while_others_write() {
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_question_only() {
     let api = filled().await;
-    let first = api
-        .get("/transactions?user_id=ann&limit=5")
-        .expect(200)
-        .await
-        .json();
+    let first = api.get("/transactions?user_id=ann&limit=5").expect(200).await.json();
     let cursor = first["next_cursor"].as_str().expect("more").to_owned();
     let ask = |query: String| api.get(&format!("/transactions?{query}"));
     // The size of the page may change between pages.
-    ask(format!("user_id=ann&limit=9&cursor={cursor}"))
-        .expect(200)
-        .await;
+    ask(format!("user_id=ann&limit=9&cursor={cursor}")).expect(200).await;
     for query in [
         format!("user_id=ann&cursor={}", &cursor[..cursor.len() - 1]),
         format!("user_id=ann&cursor={cursor}A"),
@@ -186,11 +142,7 @@ async fn a_cursor_is_good_for_its_own_question_only() {
         "user_id=ann&cursor=abc".to_owned(),
         "user_id=ann&cursor=%00".to_owned(),
     ] {
-        assert_eq!(
-            ask(query.clone()).expect(400).await.code(),
-            "INVALID_CURSOR",
-            "{query}"
-        );
+        assert_eq!(ask(query.clone()).expect(400).await.code(), "INVALID_CURSOR", "{query}");
     }
     ask("user_id=ann&cursor=".to_owned()).expect(200).await;
 }
@@ -223,21 +175,10 @@ async fn parameters_out_of_bounds_are_named() {
         ("metadata.=x", "metadata."),
         ("metadata.a[exists]=maybe", "metadata.a[exists]"),
     ] {
-        let answer = api
-            .get(&format!("/transactions?user_id=ann&{query}"))
-            .expect(422)
-            .await;
-        assert_eq!(
-            answer.faults()[0].0,
-            parameter,
-            "{query}: {}",
-            answer.text()
-        );
+        let answer = api.get(&format!("/transactions?user_id=ann&{query}")).expect(422).await;
+        assert_eq!(answer.faults()[0].0, parameter, "{query}: {}", answer.text());
     }
-    let both = api
-        .get("/transactions?user_id=ann&page=0&page_size=101")
-        .expect(422)
-        .await;
+    let both = api.get("/transactions?user_id=ann&page=0&page_size=101").expect(422).await;
     assert_eq!(both.faults().len(), 2);
     api.get("/transactions?user_id=a%20b").expect(422).await;
 }
@@ -250,16 +191,9 @@ async fn an_unknown_parameter_is_told_the_nearest_known_one() {
         ("transaction_typ=card", "transaction_type"),
         ("pagesize=3", "page_size"),
     ] {
-        let answer = api
-            .get(&format!("/transactions?user_id=ann&{query}"))
-            .expect(400)
-            .await;
+        let answer = api.get(&format!("/transactions?user_id=ann&{query}")).expect(400).await;
         assert_eq!(answer.code(), "UNKNOWN_PARAMETER");
-        assert!(
-            answer.text().contains(&format!("did you mean '{near}'")),
-            "{}",
-            answer.text()
-        );
+        assert!(answer.text().contains(&format!("did you mean '{near}'")), "{}", answer.text());
     }
     api.get("/transactions?user_id=ann&%ff=1").expect(400).await;
 }
@@ -267,33 +201,19 @@ async fn an_unknown_parameter_is_told_the_nearest_known_one() {
 #[tokio::test]
 async fn whose_feed_must_be_said_by_token_or_parameter() {
     let api = Api::new().await;
-    assert_eq!(
-        api.get("/transactions").expect(400).await.code(),
-        "MISSING_USER_ID"
-    );
+    assert_eq!(api.get("/transactions").expect(400).await.code(), "MISSING_USER_ID");
     let api = Api::guarded().await;
-    let page = api
-        .get("/transactions?user_id=bob")
-        .token(&user_token("ann"))
-        .expect(200)
-        .await;
+    let page = api.get("/transactions?user_id=bob").token(&user_token("ann")).expect(200).await;
     assert_eq!(page.json()["total"], 0);
-    api.get("/transactions")
-        .token(&user_token("ann"))
-        .expect(200)
-        .await;
+    api.get("/transactions").token(&user_token("ann")).expect(200).await;
 }
 
 #[tokio::test]
 async fn every_parameter_is_documented() {
     let document = serde_json::to_value(daybook_server::http::openapi()).expect("JSON");
     let parameters = &document["paths"]["/api/v1/transactions"]["get"]["parameters"];
-    let names: Vec<&str> = parameters
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter_map(|p| p["name"].as_str())
-        .collect();
+    let names: Vec<&str> =
+        parameters.as_array().expect("a list").iter().filter_map(|p| p["name"].as_str()).collect();
     for name in PARAMETERS {
         assert!(names.contains(name), "{name}");
     }

@@ -42,21 +42,11 @@ async fn a_request_is_one_line_without_secrets() {
     let api = Api::guarded().await;
     let token = user_token("ann");
     let body = r#"{"transaction_type":"card","amount":1,"metadata":{"merchant_name":"Private"}}"#;
-    let answer = api
-        .post("/transactions", body)
-        .token(&token)
-        .expect(201)
-        .await;
+    let answer = api.post("/transactions", body).token(&token).expect(201).await;
     let answered = answer.header("x-request-id").expect("an id").to_owned();
-    api.get("/transactions?cursor=x")
-        .token(&token)
-        .expect(400)
-        .await;
+    api.get("/transactions?cursor=x").token(&token).expect(400).await;
     let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
-    assert!(
-        !text.contains(&token) && !text.contains("Private"),
-        "{text}"
-    );
+    assert!(!text.contains(&token) && !text.contains("Private"), "{text}");
     let requests: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
@@ -71,8 +61,5 @@ async fn a_request_is_one_line_without_secrets() {
     assert_eq!(first["user.id"], "ann");
     assert_eq!(first["request_id"], answered);
     assert!(first["duration_ms"].is_number());
-    assert_eq!(
-        (&second["status"], &second["code"]),
-        (&400.into(), &"INVALID_CURSOR".into())
-    );
+    assert_eq!((&second["status"], &second["code"]), (&400.into(), &"INVALID_CURSOR".into()));
 }

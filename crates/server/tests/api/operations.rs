@@ -14,10 +14,7 @@ async fn health_names_every_system() {
         for system in ["redis", "elasticsearch", "kafka", "rabbitmq"] {
             assert_eq!(health[system], "disabled");
         }
-        assert_eq!(
-            (&health["breakers"], &health["followers"]),
-            (&json!({}), &json!({}))
-        );
+        assert_eq!((&health["breakers"], &health["followers"]), (&json!({}), &json!({})));
     }
 }
 
@@ -56,11 +53,7 @@ async fn metrics_count_requests_by_route() {
     api.get("/nowhere").expect(404).await;
     for path in ["/metrics", "^/metrics"] {
         let answer = api.get(path).expect(200).await;
-        assert!(
-            answer
-                .header("content-type")
-                .is_some_and(|t| t.starts_with("text/plain"))
-        );
+        assert!(answer.header("content-type").is_some_and(|t| t.starts_with("text/plain")));
         let text = answer.text();
         let route = r#"daybook_requests_total{route="/api/v1/transactions",status="#;
         for line in [
@@ -72,10 +65,7 @@ async fn metrics_count_requests_by_route() {
             "daybook_store_queue_length 0".to_owned(),
             r#"daybook_request_duration_seconds_count{route="/api/v1/transactions"} 3"#.to_owned(),
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(text.contains("daybook_store_bytes "));
     }

@@ -16,19 +16,15 @@ async fn filled() -> (Api, Vec<String>) {
     .enumerate()
     {
         let item: Value = api
-            .record(
-                json!({"user_id": "ann", "transaction_type": "card", "amount": 10 + n,
+            .record(json!({"user_id": "ann", "transaction_type": "card", "amount": 10 + n,
                 "created_at": format!("2024-01-0{}", n + 1),
-                "metadata": {"merchant_name": merchant, "location": place}}),
-            )
+                "metadata": {"merchant_name": merchant, "location": place}}))
             .await;
         recorded.push(item["id"].as_str().expect("an id").to_owned());
     }
-    api.record(
-        json!({"user_id": "bob", "transaction_type": "card", "amount": 1,
-                      "metadata": {"merchant_name": "Starbucks"}}),
-    )
-    .await;
+    api.record(json!({"user_id": "bob", "transaction_type": "card", "amount": 1,
+                      "metadata": {"merchant_name": "Starbucks"}}))
+        .await;
     (api, recorded)
 }
 
@@ -49,10 +45,7 @@ async fn words_match_by_beginning_typo_and_phrase() {
     ] {
         let path = format!("/transactions?user_id=ann&search_query={text}");
         let page = api.get(&path).expect(200).await.json();
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|n: usize| recorded[n].clone())
-            .collect();
+        let expected: Vec<_> = expected.into_iter().map(|n: usize| recorded[n].clone()).collect();
         assert_eq!(ids(&page), expected, "{text}");
         assert_eq!(page["total"], expected.len());
     }
@@ -65,16 +58,8 @@ async fn searches_page_by_cursor_and_sort_by_time() {
     let first = api.get(base).expect(200).await.json();
     assert_eq!(ids(&first), [recorded[2].clone(), recorded[1].clone()]);
     let cursor = first["next_cursor"].as_str().expect("more");
-    let second = api
-        .get(&format!("{base}&cursor={cursor}"))
-        .expect(200)
-        .await
-        .json();
+    let second = api.get(&format!("{base}&cursor={cursor}")).expect(200).await.json();
     assert_eq!(ids(&second), [recorded[0].clone()]);
-    api.get("/transactions?user_id=ann&search_query=card&sort=best")
-        .expect(200)
-        .await;
-    api.get("/transactions?user_id=ann&sort=best")
-        .expect(422)
-        .await;
+    api.get("/transactions?user_id=ann&search_query=card&sort=best").expect(200).await;
+    api.get("/transactions?user_id=ann&sort=best").expect(422).await;
 }

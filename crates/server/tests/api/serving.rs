@@ -20,19 +20,12 @@ struct Server {
 async fn server(settings: Settings) -> Server {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let url = format!("sqlite:{}", directory.path().join("test.db").display());
-    let store = daybook_store::open(&url, Default::default())
-        .await
-        .expect("a new store");
+    let store = daybook_store::open(&url, Default::default()).await.expect("a new store");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (app, stop) = (App::new(store, settings), CancellationToken::new());
     let serving = tokio::spawn(daybook_server::serve(vec![listener], app, stop.clone()));
-    Server {
-        address,
-        stop,
-        serving,
-        _directory: directory,
-    }
+    Server { address, stop, serving, _directory: directory }
 }
 
 impl Server {
@@ -50,10 +43,7 @@ impl Server {
     async fn end(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(10), self.serving).await;
-        ended
-            .expect("in time")
-            .expect("no panic")
-            .expect("no error");
+        ended.expect("in time").expect("no panic").expect("no error");
     }
 }
 
@@ -83,10 +73,7 @@ async fn a_request_over_a_socket_is_answered() {
 
 #[tokio::test]
 async fn a_client_that_sends_no_head_is_let_go() {
-    let settings = Settings {
-        read_timeout: Duration::from_millis(100),
-        ..Settings::default()
-    };
+    let settings = Settings { read_timeout: Duration::from_millis(100), ..Settings::default() };
     let server = server(settings).await;
     for beginning in ["", "PR", "GET / HT", "GET /livez HTTP/1.1\r\nhost: x\r\n"] {
         let answer = server.say(beginning.as_bytes()).await;
@@ -97,10 +84,7 @@ async fn a_client_that_sends_no_head_is_let_go() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let settings = Settings {
-        read_timeout: Duration::from_millis(100),
-        ..Settings::default()
-    };
+    let settings = Settings { read_timeout: Duration::from_millis(100), ..Settings::default() };
     let server = server(settings).await;
     let answer = server.say(post("{", 100).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
@@ -110,17 +94,11 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_ended() {
-    let settings = Settings {
-        request_timeout: Duration::from_millis(50),
-        ..Settings::default()
-    };
+    let settings = Settings { request_timeout: Duration::from_millis(50), ..Settings::default() };
     let server = server(settings).await;
     let answer = server.say(post("{", 100).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(
-        answer.contains("TIMED_OUT") && answer.contains("retry-after: 1"),
-        "{answer}"
-    );
+    assert!(answer.contains("TIMED_OUT") && answer.contains("retry-after: 1"), "{answer}");
     server.end().await;
 }
 
@@ -155,16 +133,10 @@ async fn what_was_accepted_is_finished_before_the_end() {
 
 #[tokio::test]
 async fn a_client_that_stays_does_not_hold_the_end() {
-    let settings = Settings {
-        drain: Duration::from_millis(100),
-        ..Settings::default()
-    };
+    let settings = Settings { drain: Duration::from_millis(100), ..Settings::default() };
     let server = server(settings).await;
     let mut stream = server.connect().await;
-    stream
-        .write_all(post("{", 100).as_bytes())
-        .await
-        .expect("sent");
+    stream.write_all(post("{", 100).as_bytes()).await.expect("sent");
     server.say(post(BODY, BODY.len()).as_bytes()).await;
     server.end().await;
 }
@@ -174,14 +146,8 @@ async fn http_2_without_tls_is_spoken() {
     let server = server(Settings::default()).await;
     let mut stream = server.connect().await;
     // The preface (RFC 9113, 3.4) and an empty SETTINGS frame.
-    stream
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .await
-        .expect("sent");
-    stream
-        .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
-        .await
-        .expect("sent");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("sent");
     let mut frame = [0; 9];
     stream.read_exact(&mut frame).await.expect("a frame");
     assert_eq!(frame[3], 4, "the server's SETTINGS come first");

@@ -13,50 +13,29 @@ async fn filled() -> Api {
     };
     let items = json!([
         item("EUR", "10.00", "debit", "completed", "2024-01-01T10:00:00Z"),
-        item(
-            "EUR",
-            "20.00",
-            "credit",
-            "completed",
-            "2024-01-01T23:30:00Z"
-        ),
+        item("EUR", "20.00", "credit", "completed", "2024-01-01T23:30:00Z"),
         item("EUR", "5.50", "debit", "pending", "2024-01-02T10:00:00Z"),
         item("EUR", "99.00", "debit", "failed", "2024-01-02T11:00:00Z"),
         item("USD", "7.00", "debit", "completed", "2024-02-01T00:00:00Z"),
     ]);
-    let results = api
-        .post("/transactions/batch", items.to_string())
-        .expect(200)
-        .await;
+    let results = api.post("/transactions/batch", items.to_string()).expect(200).await;
     assert_eq!(results.json()["created"], 5);
     api
 }
 
 async fn ask(api: &Api, query: &str) -> Value {
-    api.get(&format!("/users/ann/statistics{query}"))
-        .expect(200)
-        .await
-        .json()
+    api.get(&format!("/users/ann/statistics{query}")).expect(200).await.json()
 }
 
 #[tokio::test]
 async fn currencies_are_never_mixed() {
     let api = filled().await;
     let answer = ask(&api, "").await;
-    assert_eq!(
-        (&answer["user_id"], &answer["tz"]),
-        (&json!("ann"), &json!("UTC"))
-    );
-    assert_eq!(
-        (&answer["start_date"], &answer["end_date"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((&answer["user_id"], &answer["tz"]), (&json!("ann"), &json!("UTC")));
+    assert_eq!((&answer["start_date"], &answer["end_date"]), (&Value::Null, &Value::Null));
     let currencies = answer["currencies"].as_array().expect("a list");
     assert_eq!(currencies.len(), 2);
-    let euro = currencies
-        .iter()
-        .find(|c| c["currency"] == "EUR")
-        .expect("euros");
+    let euro = currencies.iter().find(|c| c["currency"] == "EUR").expect("euros");
     for (name, expected) in [
         ("transaction_count", json!(3)),
         ("total_transaction_value", json!("35.50")),
@@ -66,10 +45,7 @@ async fn currencies_are_never_mixed() {
         ("net", json!("4.50")),
         ("largest", json!("20.00")),
         ("smallest", json!("5.50")),
-        (
-            "highest_transaction_day",
-            json!({"date": "2024-01-01", "count": 2}),
-        ),
+        ("highest_transaction_day", json!({"date": "2024-01-01", "count": 2})),
     ] {
         assert_eq!(euro[name], expected, "{name}");
     }
@@ -105,10 +81,7 @@ async fn a_chart_has_points_by_interval_and_group() {
     let api = filled().await;
     let series = |query: &str| api.get(&format!("/users/ann/statistics/series{query}"));
     let days = series("?currency=EUR").expect(200).await.json();
-    assert_eq!(
-        (&days["interval"], &days["group_by"]),
-        (&json!("day"), &Value::Null)
-    );
+    assert_eq!((&days["interval"], &days["group_by"]), (&json!("day"), &Value::Null));
     let points = &days["currencies"][0]["groups"][0]["points"];
     assert_eq!(
         points[0],
@@ -123,10 +96,7 @@ async fn a_chart_has_points_by_interval_and_group() {
         ("group_by=metadata.shop&interval=week", vec!["A", "B"]),
         ("interval=month&tz=America/New_York", vec!["all"]),
     ] {
-        let answer = series(&format!("?currency=EUR&{query}"))
-            .expect(200)
-            .await
-            .json();
+        let answer = series(&format!("?currency=EUR&{query}")).expect(200).await.json();
         let found: Vec<&str> = answer["currencies"][0]["groups"]
             .as_array()
             .expect("groups")
@@ -141,10 +111,7 @@ async fn a_chart_has_points_by_interval_and_group() {
     }
     let month = series("?interval=month&currency=EUR&start_date=2024-01-01&end_date=2024-01-31");
     let month = month.expect(200).await.json();
-    assert_eq!(
-        month["currencies"][0]["groups"][0]["points"][0]["total"],
-        "35.50"
-    );
+    assert_eq!(month["currencies"][0]["groups"][0]["points"][0]["total"], "35.50");
 }
 
 #[tokio::test]
@@ -155,10 +122,7 @@ async fn bad_parameters_are_named() {
         ("/statistics?tz=", "tz"),
         ("/statistics?start_date=2024-02-30", "start_date"),
         ("/statistics?end_date=x", "end_date"),
-        (
-            "/statistics?start_date=2024-02-02&end_date=2024-02-01",
-            "end_date",
-        ),
+        ("/statistics?start_date=2024-02-02&end_date=2024-02-01", "end_date"),
         ("/statistics?currency=E", "currency"),
         ("/statistics?currency=%E2%82%AC", "currency"),
         ("/statistics?tz=UTC&tz=UTC", "tz"),
@@ -170,20 +134,10 @@ async fn bad_parameters_are_named() {
         let answer = api.get(&format!("/users/ann{query}")).expect(422).await;
         assert_eq!(answer.faults()[0].0, parameter, "{query}");
     }
-    api.get("/users/ann/statistics?interval=day")
-        .expect(400)
-        .await;
-    api.get("/users/ann/statistics/series?intervl=day")
-        .expect(400)
-        .await;
-    assert_eq!(
-        api.get("/users/a%20b/statistics").expect(400).await.code(),
-        "INVALID_USER_ID"
-    );
-    assert_eq!(
-        api.get("/users/%ff/statistics").expect(400).await.code(),
-        "INVALID_PATH"
-    );
+    api.get("/users/ann/statistics?interval=day").expect(400).await;
+    api.get("/users/ann/statistics/series?intervl=day").expect(400).await;
+    assert_eq!(api.get("/users/a%20b/statistics").expect(400).await.code(), "INVALID_USER_ID");
+    assert_eq!(api.get("/users/%ff/statistics").expect(400).await.code(), "INVALID_PATH");
 }
 
 #[tokio::test]
@@ -192,11 +146,7 @@ async fn statistics_are_private() {
     for path in ["/users/ann/statistics", "/users/ann/statistics/series"] {
         api.get(path).expect(401).await;
         assert_eq!(
-            api.get(path)
-                .token(&user_token("bob"))
-                .expect(403)
-                .await
-                .code(),
+            api.get(path).token(&user_token("bob")).expect(403).await.code(),
             "NOT_YOUR_USER"
         );
         api.get(path).token(&user_token("ann")).expect(200).await;

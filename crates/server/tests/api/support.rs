@@ -31,26 +31,16 @@ impl Api {
 
     /// A server that asks for tokens.
     pub async fn guarded() -> Self {
-        Self::with(Settings {
-            auth: Auth::Secret(SECRET.to_vec()),
-            ..Settings::default()
-        })
-        .await
+        Self::with(Settings { auth: Auth::Secret(SECRET.to_vec()), ..Settings::default() }).await
     }
 
     pub async fn with(settings: Settings) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
-        let store = daybook_store::open(&url, Options::default())
-            .await
-            .expect("a new store");
+        let store = daybook_store::open(&url, Options::default()).await.expect("a new store");
         let app = App::new(store, settings);
         let router = daybook_server::http::router(app.clone());
-        Self {
-            app,
-            router,
-            _directory: directory,
-        }
+        Self { app, router, _directory: directory }
     }
 
     pub fn get(&self, path: &str) -> Call<'_> {
@@ -68,11 +58,7 @@ impl Api {
             None => format!("/api/v1{path}"),
         };
         let head = Request::builder().method(method).uri(path);
-        Call {
-            api: self,
-            head,
-            body: Bytes::new(),
-        }
+        Call { api: self, head, body: Bytes::new() }
     }
 
     /// Records an item and gives back what was answered.
@@ -110,20 +96,10 @@ impl Call<'_> {
 
     pub async fn send(self) -> Answer {
         let request = self.head.body(Body::from(self.body)).expect("a request");
-        let response = self
-            .api
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("infallible");
+        let response = self.api.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Sends, and expects this status.
@@ -155,9 +131,7 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("a text"))
+        self.headers.get(name).map(|value| value.to_str().expect("a text"))
     }
 
     /// The code of a problem.
@@ -174,10 +148,7 @@ impl Answer {
             Value::Null => text(&fault["parameter"]),
             pointer => text(pointer),
         };
-        faults
-            .iter()
-            .map(|fault| (place(fault), text(&fault["code"])))
-            .collect()
+        faults.iter().map(|fault| (place(fault), text(&fault["code"]))).collect()
     }
 
     /// Every error has the shape that the contract promises.
@@ -185,28 +156,16 @@ impl Answer {
         if self.header("content-type") != Some("application/problem+json") {
             // The answer of a refused batch, and of an unhealthy server, is its own.
             let own = self.json();
-            assert!(
-                own["results"].is_array() || own["status"].is_string(),
-                "{own}"
-            );
+            assert!(own["results"].is_array() || own["status"].is_string(), "{own}");
             return;
         }
         let json = self.json();
         for name in ["type", "title", "detail", "code", "request_id"] {
-            assert!(
-                json[name].as_str().is_some_and(|text| !text.is_empty()),
-                "{name}: {json}"
-            );
+            assert!(json[name].as_str().is_some_and(|text| !text.is_empty()), "{name}: {json}");
         }
         assert_eq!(json["status"], self.status.as_u16());
         assert_eq!(json["request_id"].as_str(), self.header("x-request-id"));
-        assert!(
-            json["detail"]
-                .as_str()
-                .expect("a text")
-                .ends_with(['.', '?', ')']),
-            "{json}"
-        );
+        assert!(json["detail"].as_str().expect("a text").ends_with(['.', '?', ')']), "{json}");
     }
 }
 
@@ -223,10 +182,7 @@ pub fn service_token(scopes: &[Scope]) -> String {
 /// The ids of the items of a page, in order.
 pub fn ids(page: &Value) -> Vec<String> {
     let items = page["items"].as_array().expect("items");
-    items
-        .iter()
-        .map(|item| item["id"].as_str().expect("an id").to_owned())
-        .collect()
+    items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect()
 }
 
 /// A card payment of ann.

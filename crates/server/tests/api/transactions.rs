@@ -14,23 +14,12 @@ async fn a_recorded_item_comes_back_as_the_contract_says() {
     let answer = api.post("/transactions", body).expect(201).await;
     let item = answer.json();
     let id = item["id"].as_str().expect("an id");
-    assert_eq!(
-        answer.header("location"),
-        Some(&*format!("/api/v1/transactions/{id}"))
-    );
+    assert_eq!(answer.header("location"), Some(&*format!("/api/v1/transactions/{id}")));
     assert_eq!(answer.header("etag"), Some("\"1\""));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(answer.header("x-commit-seq").is_some());
-    assert!(
-        answer.text().contains(r#""amount":150.00,"#),
-        "{}",
-        answer.text()
-    );
-    assert!(
-        answer.text().contains(r#""metadata":{"z":1.10,"#),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.text().contains(r#""amount":150.00,"#), "{}", answer.text());
+    assert!(answer.text().contains(r#""metadata":{"z":1.10,"#), "{}", answer.text());
     for (name, expected) in [
         ("user_id", json!("ann")),
         ("transaction_type", json!("card")),
@@ -69,10 +58,7 @@ async fn every_broken_field_is_named_in_one_answer() {
     let body = json!({"user_id": "a b", "transaction_type": "gift", "amount": true,
         "currency": "XXQ", "status": "done", "side": 1, "product": "Boat", "metadata": [],
         "external_id": "", "created_at": "2023-02-29", "colour": "red"});
-    let answer = api
-        .post("/transactions", body.to_string())
-        .expect(422)
-        .await;
+    let answer = api.post("/transactions", body.to_string()).expect(422).await;
     assert_eq!(answer.code(), "VALIDATION_FAILED");
     let faults = answer.faults();
     for (pointer, code) in [
@@ -95,15 +81,9 @@ async fn every_broken_field_is_named_in_one_answer() {
 
 #[tokio::test]
 async fn missing_fields_are_named() {
-    let answer = Api::new()
-        .await
-        .post("/transactions", "{}")
-        .expect(422)
-        .await;
+    let answer = Api::new().await.post("/transactions", "{}").expect(422).await;
     let required = |name: &str| (format!("/{name}"), "REQUIRED".to_owned());
-    let expected: Vec<_> = ["user_id", "transaction_type", "amount"]
-        .map(required)
-        .into();
+    let expected: Vec<_> = ["user_id", "transaction_type", "amount"].map(required).into();
     assert_eq!(answer.faults(), expected);
 }
 
@@ -126,10 +106,7 @@ async fn amounts_are_read_from_their_digits() {
     ] {
         let answer = post(amount, currency).expect(201).await;
         let text = answer.text();
-        assert!(
-            text.contains(&format!("\"amount\":{shown},")),
-            "{amount}: {text}"
-        );
+        assert!(text.contains(&format!("\"amount\":{shown},")), "{amount}: {text}");
     }
     for (amount, currency) in [
         ("1.005", "USD"),
@@ -148,11 +125,7 @@ async fn amounts_are_read_from_their_digits() {
         assert_eq!(answer.faults()[0].0, "/amount");
     }
     for amount in ["NaN", "Infinity", "01", "+1", "1.", ".5", "0x10"] {
-        assert_eq!(
-            post(amount, "USD").expect(400).await.code(),
-            "MALFORMED_JSON",
-            "{amount}"
-        );
+        assert_eq!(post(amount, "USD").expect(400).await.code(), "MALFORMED_JSON", "{amount}");
     }
 }
 
@@ -160,28 +133,13 @@ async fn amounts_are_read_from_their_digits() {
 async fn what_is_no_json_object_is_malformed() {
     let api = Api::new().await;
     let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
-    for body in [
-        "",
-        "{",
-        "[]",
-        "\"text\"",
-        "nul",
-        "{\"user_id\":}",
-        "{} {}",
-        "{,}",
-        deep.as_str(),
-    ] {
+    for body in ["", "{", "[]", "\"text\"", "nul", "{\"user_id\":}", "{} {}", "{,}", deep.as_str()]
+    {
         let answer = api.post("/transactions", body.to_owned()).expect(400).await;
         assert_eq!(answer.code(), "MALFORMED_JSON", "{body}");
     }
     let duplicate = r#"{"user_id":"ann","amount":1,"amount":2,"transaction_type":"card"}"#;
-    assert_eq!(
-        api.post("/transactions", duplicate)
-            .expect(400)
-            .await
-            .code(),
-        "DUPLICATE_KEY"
-    );
+    assert_eq!(api.post("/transactions", duplicate).expect(400).await.code(), "DUPLICATE_KEY");
     let latin: &[u8] = b"{\"user_id\":\"Jos\xe9\"}";
     api.post("/transactions", latin).expect(400).await;
     let surrogate = r#"{"user_id":"\ud800","transaction_type":"card","amount":1}"#;
@@ -202,28 +160,17 @@ async fn metadata_has_limits() {
     post(nested(5)).expect(201).await;
     post(nested(6)).expect(422).await;
     let answer = post(nested(1_000)).send().await;
-    assert!(
-        [400, 422].contains(&answer.status.as_u16()),
-        "{}",
-        answer.text()
-    );
+    assert!([400, 422].contains(&answer.status.as_u16()), "{}", answer.text());
     let keys = |n: usize| {
         let pairs: Vec<String> = (0..n).map(|i| format!("\"k{i}\":1")).collect();
         format!("{{{}}}", pairs.join(","))
     };
     post(keys(64)).expect(201).await;
     post(keys(65)).expect(422).await;
-    post(format!("{{\"{}\":1}}", "k".repeat(101)))
-        .expect(422)
-        .await;
-    post(format!("{{\"k\":\"{}\"}}", "x".repeat(17_000)))
-        .expect(422)
-        .await;
+    post(format!("{{\"{}\":1}}", "k".repeat(101))).expect(422).await;
+    post(format!("{{\"k\":\"{}\"}}", "x".repeat(17_000))).expect(422).await;
     let answer = post(r#"{"a":1,"a":2}"#.to_owned()).expect(422).await;
-    assert_eq!(
-        answer.faults(),
-        [("/metadata".to_owned(), "DUPLICATE_KEY".to_owned())]
-    );
+    assert_eq!(answer.faults(), [("/metadata".to_owned(), "DUPLICATE_KEY".to_owned())]);
 }
 
 #[tokio::test]
@@ -234,42 +181,21 @@ async fn the_same_external_record_is_one_item() {
     body["external_id"] = json!("42");
     body["status"] = json!("pending");
     let first = api.record(body.clone()).await;
-    let again = api
-        .post("/transactions", body.to_string())
-        .expect(200)
-        .await;
+    let again = api.post("/transactions", body.to_string()).expect(200).await;
     assert_eq!(
         (again.json()["id"].clone(), again.json()["version"].clone()),
         (first["id"].clone(), json!(1))
     );
     body["status"] = json!("completed");
-    let newer = api
-        .post("/transactions", body.to_string())
-        .expect(200)
-        .await
-        .json();
+    let newer = api.post("/transactions", body.to_string()).expect(200).await.json();
     assert_eq!((&newer["id"], &newer["version"]), (&first["id"], &json!(2)));
     assert_eq!(newer["status"], "completed");
     body["status"] = json!("pending");
-    let older = api
-        .post("/transactions", body.to_string())
-        .expect(200)
-        .await
-        .json();
-    assert_eq!(
-        (&older["version"], &older["status"]),
-        (&json!(2), &json!("completed"))
-    );
-    let page = api
-        .get("/transactions?user_id=ann")
-        .expect(200)
-        .await
-        .json();
+    let older = api.post("/transactions", body.to_string()).expect(200).await.json();
+    assert_eq!((&older["version"], &older["status"]), (&json!(2), &json!("completed")));
+    let page = api.get("/transactions?user_id=ann").expect(200).await.json();
     assert_eq!(page["total"], 1);
     body.as_object_mut().expect("an object").remove("source");
-    let answer = api
-        .post("/transactions", body.to_string())
-        .expect(422)
-        .await;
+    let answer = api.post("/transactions", body.to_string()).expect(422).await;
     assert_eq!(answer.faults()[0].0, "/source");
 }
