@@ -4,6 +4,7 @@ mod schema;
 mod counts;
 mod writer;
 mod write;
+mod checkpoint;
 mod pool;
 mod read;
 mod statistics;
@@ -50,7 +51,7 @@ impl Sqlite {
         let shared =
             Arc::new(Shared { seq: AtomicI64::new(opened.seq.0), counts: Counts::default() });
         let pool = Pool::open(path, &options)?;
-        let writer = Writer::start(opened, Arc::clone(&shared), options.clone())?;
+        let writer = Writer::start(path, opened, Arc::clone(&shared), options.clone())?;
         Ok(Self { path: path.to_owned(), shared, writer, pool, options })
     }
 }
@@ -62,7 +63,7 @@ impl Store for Sqlite {
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<Option<Transaction>> {
-        self.pool.run(move |conn| read::transaction(conn, id)).await
+        self.pool.run_quick(move |conn| read::transaction(conn, id)).await
     }
 
     async fn transactions(&self, query: Query) -> Result<Page> {
@@ -70,7 +71,13 @@ impl Store for Sqlite {
         let begun = read::counts_all(&query).then(|| counts.get_or_begin(&query.user_id));
         let known = begun.and_then(std::result::Result::ok);
         let user = query.user_id.clone();
-        let page = self.pool.run(move |conn| read::page(conn, &query, known)).await?;
+        let quick = read::is_quick(&query, known);
+        let question = move |conn: &rusqlite::Connection| read::page(conn, &query, known);
+        let page = if quick {
+            self.pool.run_quick(question).await?
+        } else {
+            self.pool.run(question).await?
+        };
         if let (Some(Err(ticket)), Some(total)) = (begun, page.total) {
             counts.finish(&user, ticket, total);
         }

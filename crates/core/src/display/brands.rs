@@ -23,7 +23,7 @@ const DISTINCTIVE: &[(Category, &str)] = &[
     (FoodAndDrink, "Starbucks=sbux; McDonald's=mcdonalds=mc donalds=mcd; Burger King; KFC; \
         Taco Bell; Chipotle=chipotle mexican grill; Domino's=dominos=dominos pizza; Pizza Hut; \
         Papa Johns=papa johns pizza; Chick-fil-A; Dunkin'=dunkin=dunkin donuts; Tim Hortons; \
-        Costa Coffee; Caffè Nero=caffe nero; Pret A Manger=pret; Panera Bread=panera; Five Guys; \
+        Costa Coffee; Caffè Nero=caffe nero; Pret A Manger; Panera Bread=panera; Five Guys; \
         Shake Shack; Wendy's=wendys; Nando's=nandos; Wagamama; Sweetgreen; Blue Bottle Coffee; \
         Peet's Coffee=peets; Krispy Kreme; Baskin-Robbins; Dairy Queen; Popeyes; In-N-Out Burger; \
         Uber Eats=ubereats; DoorDash=dd doordash; Grubhub; Deliveroo; Just Eat; Glovo; Foodora; \
@@ -34,43 +34,43 @@ const DISTINCTIVE: &[(Category, &str)] = &[
         Lidl; Tesco; Sainsbury's=sainsburys; Asda; Waitrose; Morrisons; Carrefour; Mercadona; \
         Auchan; Rewe; Edeka; Kaufland; Albert Heijn; Wegmans; H-E-B=heb; Meijer; Food Lion; \
         Instacart; 7-Eleven=7eleven; FamilyMart=family mart; Amazon Fresh; Ocado; Monoprix; \
-        Intermarché=intermarche; Esselunga; Conad; Penny Markt; Billa; Migros; Coles; Woolworths"),
+        Intermarché=intermarche; Esselunga; Conad; Penny Markt; Billa; Migros; Woolworths"),
     (Shopping, "Amazon=amzn=amzn mktp=amazon com; IKEA; H&M=h & m; Zara; Uniqlo; Nike; Adidas; \
         Best Buy; Home Depot=the home depot; Lowe's=lowes; Macy's=macys; Nordstrom; Sephora; \
         eBay; Etsy; AliExpress; Zalando; ASOS; Primark; Decathlon; MediaMarkt=media markt; \
         Apple Store=apple com us; Microsoft Store; GameStop; Walgreens Photo; Barnes & Noble; \
-        TJ Maxx=tjx; Marshalls; Ross Dress for Less; Old Navy; Foot Locker; Wayfair; Chewy; \
-        PetSmart; Petco; Staples; Office Depot; Dollar General; Dollar Tree; John Lewis; Argos; \
+        TJ Maxx=tjx; Marshalls; Ross Dress for Less; Old Navy; Foot Locker; Wayfair; \
+        PetSmart; Petco; Office Depot; Dollar General; Dollar Tree; John Lewis; Argos; \
         Marks & Spencer=m&s; El Corte Inglés=el corte ingles; Leroy Merlin; FNAC; Temu; SHEIN; \
-        Lululemon; Patagonia; Levi's=levis; Mango Fashion; Bershka; Galeries Lafayette; Otto Versand"),
+        Lululemon; Levi's=levis; Mango Fashion; Bershka; Galeries Lafayette; Otto Versand"),
     (Transport, "Uber=uber trip; Lyft=lyft ride; Bolt Ride=bolt eu; Cabify; FREE NOW=freenow; \
         ExxonMobil=exxon=exxonmobil; Chevron; Texaco; Sunoco; Circle K; Esso; Repsol; Aral; \
-        TotalEnergies=total energies; Valero; Conoco; Speedway; Wawa; ChargePoint; Electrify America; \
+        TotalEnergies=total energies; Valero; Conoco; Wawa; ChargePoint; Electrify America; \
         Tesla Supercharger; TfL=tfl travel=transport for london; MTA=mta nyct=mta vending; \
         BART=bart clipper=clipper bart; Deutsche Bahn=db vertrieb=db bahn; SNCF; Renfe; \
         Trenitalia; Trainline=thetrainline; Amtrak; Caltrain; E-ZPass=ezpass; ParkMobile; Lime Ride; \
         Zipcar; Hertz; Avis; Enterprise Rent-A-Car=enterprise rent; Sixt; Europcar; FlixBus; \
         Jiffy Lube; AutoZone; Blablacar; Tier Mobility"),
-    (Travel, "Airbnb; Booking.com=booking; Expedia; Hotels.com=hotels com; Marriott; Hilton; \
+    (Travel, "Airbnb; Booking.com; Expedia; Hotels.com=hotels com; Marriott; Hilton; \
         Hyatt; Holiday Inn; Best Western; Delta Air Lines=delta air; United Airlines; \
         American Airlines=aa com; Southwest Airlines=southwes; JetBlue; Ryanair; easyJet; \
-        British Airways; Lufthansa; Air France; KLM; Iberia; Vueling; Emirates; Qatar Airways; \
-        Turkish Airlines; Tripadvisor; Vrbo; Hostelworld; Eurostar; Wizz Air; Ibis; Accor"),
+        British Airways; Lufthansa; Air France; KLM; Iberia; Vueling; Qatar Airways; \
+        Turkish Airlines; Tripadvisor; Vrbo; Hostelworld; Eurostar; Wizz Air; Ibis Hotel; Accor"),
     (Entertainment, "Ticketmaster; AMC Theatres=amc; Regal Cinemas; Cineworld; Odeon Cinemas; \
         Nintendo; PlayStation=playstation network=sony playstation; Xbox=microsoft xbox; Steam=\
-        steampowered=steam games=steam purchase; Eventbrite; Fandango; StubHub; Twitch; Roblox; \
+        steampowered=steamgames=steam games=steam purchase; Eventbrite; Fandango; StubHub; Twitch; Roblox; \
         Epic Games; Dave & Buster's=dave & busters; Topgolf; Vue Cinema"),
     (Subscriptions, "Netflix; Spotify; Disney+=disney plus=disneyplus; Hulu; HBO Max; \
         YouTube Premium=google youtube=google youtubepremium=youtube=youtubepremium; Apple=\
         apple com bill; iCloud; Amazon Prime=amzn prime=prime video=amazon video; Audible; \
         Google One=google storage=google one; Google Play=google play; Google=google; \
-        Google Cloud; Amazon Web Services=aws; Microsoft=msft=microsoft 365=microsoft; Adobe; \
-        Dropbox; GitHub; OpenAI=openai chatgpt=chatgpt; Zoom=zoom us; Slack; Notion=notion labs; \
+        Google Cloud; Amazon Web Services=aws; Microsoft=msft=microsoft 365=microsoft; Adobe Systems=adobe creative=adobe inc; \
+        Dropbox; GitHub; OpenAI=openai chatgpt=chatgpt; Zoom=zoom us; Slack=slack technologies; Notion=notion labs; \
         Figma; Canva; LinkedIn; Patreon; New York Times=nytimes=ny times; Wall Street Journal=wsj; \
-        The Economist; The Guardian; Paramount+=paramount plus; Peacock; DAZN; Crunchyroll; Deezer; \
+        The Economist; The Guardian; Paramount+=paramount plus; Peacock TV; DAZN; Crunchyroll; Deezer; \
         Tidal Music; NordVPN; 1Password; GoDaddy=dnh godaddy; DigitalOcean; Duolingo; Kindle"),
     (Health, "CVS Pharmacy=cvs; Walgreens; Rite Aid; Boots Pharmacy=boots chemist; Superdrug; \
-        Planet Fitness; Equinox; LA Fitness; 24 Hour Fitness; PureGym; Gold's Gym=golds gym; \
+        Planet Fitness; LA Fitness; 24 Hour Fitness; PureGym; Gold's Gym=golds gym; \
         ClassPass; Kaiser Permanente; Quest Diagnostics; Labcorp; Specsavers; Peloton; McFIT; \
         Basic-Fit; Anytime Fitness; dm-drogerie markt=dm drogerie; Rossmann"),
     (Utilities, "AT&T=att; Verizon=vzwrlss; T-Mobile; Comcast=comcast xfinity; Xfinity; Vodafone; \
@@ -84,7 +84,7 @@ const DISTINCTIVE: &[(Category, &str)] = &[
         Aetna; UnitedHealthcare; Direct Line; Admiral Insurance; Generali; Mapfre; HUK-COBURG"),
     (Education, "Coursera; Udemy; edX; Khan Academy; Pearson Education; Chegg; Skillshare; \
         MasterClass; Codecademy; Pluralsight; Babbel; Sallie Mae; Navient"),
-    (Transfers, "PayPal; Venmo; Zelle; Cash App; Wise=transferwise; Revolut; Western Union; \
+    (Transfers, "PayPal; Venmo; Zelle; Cash App; TransferWise; Revolut; Western Union; \
         MoneyGram; Remitly; Monzo; N26"),
     (Services, "FedEx; UPS Store=the ups store; USPS; DHL; Royal Mail; TaskRabbit; Upwork; Fiverr; \
         Mailchimp; Shopify; Squarespace; Deutsche Post; H&R Block=h & r block; Hermes Parcel"),
@@ -94,16 +94,17 @@ const DISTINCTIVE: &[(Category, &str)] = &[
 /// Ordinary words that are brands only when nothing else is left of the text.
 const ORDINARY: &[(Category, &str)] = &[
     (FoodAndDrink, "Subway; Sonic=sonic drive in; Leon; Wolt; Paul"),
-    (Groceries, "Target=target store; Spar; Coop; Giant; Sprouts; Dia; Iceland; Metro; Netto"),
-    (Shopping, "Gap; Next; Mango; Otto; Kohl's=kohls; Ross; Boss; Guess; Apple=apple store"),
-    (Transport, "Shell=shell oil=shell service station; BP=bp gas; Bolt; Lime; Total; Mobil; Shell"),
-    (Travel, "Delta; United; Southwest; Iberia; Marriott; Vueling"),
+    (Groceries, "Target=target store; Spar; Coop; Giant; Sprouts; Dia; Iceland; Metro; Netto; Coles"),
+    (Shopping, "Gap; Next; Mango; Otto; Kohl's=kohls; Ross; Boss; Guess; Apple=apple store; Staples; Chewy; Patagonia"),
+    (Transport, "Shell=shell oil=shell service station; BP=bp gas; Bolt; Lime; Total; Mobil; Speedway"),
+    (Travel, "Delta; United; Southwest; Iberia; Emirates; Ibis"),
     (Entertainment, "Steam; Sony; AMC; Regal; Vue; Odeon"),
-    (Subscriptions, "Medium; Substack; Max; Tidal; Calm; Headspace"),
-    (Health, "Boots"),
+    (Subscriptions, "Medium; Substack; Max; Tidal; Calm; Headspace; Adobe; Zoom; Slack; Notion; Peacock"),
+    (Health, "Boots; Equinox"),
     (Utilities, "Orange; Three; EE; BT; Sky; Sprint; Spectrum; Enel"),
     (Insurance, "Progressive; Lemonade; Admiral"),
     (Services, "UPS; Square; Stripe"),
+    (Transfers, "Wise"),
 ];
 
 /// The most words that an alias has.

@@ -104,7 +104,7 @@ pub fn merchant(raw: &str) -> String {
     let raw = raw.trim();
     let named = without_prefix(raw);
     let bare = without_tail(named);
-    let known = brands::whole(&Folded::of(bare)).or_else(|| brands::beginning(&Folded::of(named)));
+    let known = brands::beginning(&Folded::of(named)).or_else(|| brands::whole(&Folded::of(bare)));
     match known {
         Some(brand) => brand.name.to_owned(),
         None if bare.is_empty() => raw.to_owned(),
@@ -125,8 +125,7 @@ fn without_prefix(raw: &str) -> &str {
         }
     }
     if let Some((before, after)) = text.split_once('*') {
-        let is_processor = |name: &&str| name.eq_ignore_ascii_case(before.trim());
-        if PROCESSORS.iter().any(|name| is_processor(&name)) && !after.trim().is_empty() {
+        if listed(PROCESSORS, before.trim()) && !after.trim().is_empty() {
             text = after.trim();
         }
     }
@@ -148,14 +147,11 @@ fn without_tail(text: &str) -> &str {
     while let Some((before, last)) = split_last(rest) {
         if is_number(last) || (shouted && is_domain(last)) {
             number_seen = true;
-        } else if !(number_seen && listed(NUMBER_LABELS, last)) && !listed(LEGAL_FORMS, last) {
-            match shouted.then(|| without_place(before, last)).flatten() {
-                Some(shorter) => {
-                    rest = shorter;
-                    continue;
-                }
-                None => break,
-            }
+        } else if let Some(shorter) = without_place(before, last).filter(|_| shouted) {
+            rest = shorter;
+            continue;
+        } else if !listed(LEGAL_FORMS, last) && !(number_seen && listed(NUMBER_LABELS, last)) {
+            break;
         }
         rest = before.trim_end_matches([',', '-', ' ']);
     }
@@ -251,8 +247,7 @@ fn is_acronym(word: &str) -> bool {
 /// `O'REILLY` becomes `O'Reilly`, `JEAN-PAUL` `Jean-Paul`, `MARIA'S` `Maria's`.
 fn push_titled(word: &str, titled: &mut String) {
     let mut initial = true;
-    let mut chars = word.chars().enumerate().peekable();
-    while let Some((at, c)) = chars.next() {
+    for (at, c) in word.chars().enumerate() {
         if initial {
             titled.push(c);
         } else {
@@ -313,7 +308,7 @@ mod tests {
             ("  Two   Spaces ", "Two Spaces"),
             ("24 HOUR LAUNDRY", "24 Hour Laundry"),
             ("#1234", "#1234"),
-            ("SQ *", "SQ *"),
+            ("SQ *", "SQ"),
             ("12345", "12345"),
             ("SEATTLE WA", "Seattle"),
             ("*", "*"),

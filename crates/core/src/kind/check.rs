@@ -249,7 +249,7 @@ fn is_masked(text: &str) -> bool {
 
 fn is_account_number(text: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || " -./*•…".contains(c);
-    let length = text.chars().filter(|c| c.is_ascii_alphanumeric()).count();
+    let length = text.chars().filter(char::is_ascii_alphanumeric).count();
     (1..=34).contains(&length) && text.chars().count() <= 64 && text.chars().all(known)
 }
 

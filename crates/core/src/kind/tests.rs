@@ -45,7 +45,7 @@ fn kinds_stand_in_the_order_of_the_types() {
 fn every_example_is_accepted_and_reads_well() {
     let mut shown = String::new();
     for kind in KINDS {
-        let new = parse(kind.example()).expect(kind.example());
+        let new = parse(kind.example()).expect("a valid example");
         assert_eq!(new.transaction_type, kind.transaction_type());
         let item = new.record(Timestamp::from_micros(0), EventSeq(1));
         let display = serde_json::to_string(&kind.display(&item)).expect("JSON");

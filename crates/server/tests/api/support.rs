@@ -1,5 +1,8 @@
 //! What every test needs: a server in memory, and requests in one line.
 
+use std::cell::RefCell;
+use std::io;
+use std::sync::Once;
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +38,7 @@ impl Api {
     }
 
     pub async fn with(settings: Settings) -> Self {
+        LOGGING.call_once(log_by_thread);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
         let store = daybook_store::open(&url, Options::default()).await.expect("a new store");
@@ -190,4 +194,36 @@ pub fn card() -> Value {
     json!({"user_id": "ann", "transaction_type": "card", "amount": 150.00, "currency": "USD",
            "metadata": {"merchant_name": "Starbucks", "card_last_four": "5678"},
            "created_at": "2024-01-15T10:30:00Z"})
+}
+
+/// Which log lines anybody wants is decided once for the process, so each test's thread keeps its
+/// own lines of one common log.
+static LOGGING: Once = Once::new();
+
+thread_local! {
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Lines;
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log_by_thread() {
+    let level = tracing::Level::INFO;
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level);
+    log.with_writer(|| Lines).init();
+}
+
+/// What this thread logged.
+pub fn logged() -> String {
+    LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
 }

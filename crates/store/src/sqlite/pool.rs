@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use daybook_core::Json;
 use daybook_core::query::{Compare, CompareOp};
 use parking_lot::{Condvar, Mutex};
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -17,7 +18,10 @@ use crate::{Error, Options, Result};
 
 /// Questions that may wait; one more is refused.
 const QUEUE_MAX: usize = 4_096;
-/// Each reader's page cache, in KiB; what it does not hold the operating system does.
+/// The page cache of a reader for short questions, in KiB; what it does not hold the operating
+/// system does, at the cost of a system call.
+const QUICK_CACHE_KIB: i64 = 32 * 1024;
+/// The page cache of a reader for long questions, which touch most pages once.
 const CACHE_KIB: i64 = 8 * 1024;
 /// How many steps of SQLite's machine lie between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 20_000;
@@ -29,6 +33,12 @@ struct Line {
     open: bool,
 }
 
+/// A connection and the clock of its questions.
+struct Reader {
+    conn: Connection,
+    clock: Clock,
+}
+
 struct Queue {
     line: Mutex<Line>,
     wake: Condvar,
@@ -36,6 +46,8 @@ struct Queue {
 
 pub struct Pool {
     queue: Arc<Queue>,
+    /// Readers for questions that cost no more than a few dozen index steps.
+    quick: Mutex<Vec<Reader>>,
     limit: Duration,
 }
 
@@ -44,15 +56,35 @@ impl Pool {
         let line = Line { tasks: VecDeque::new(), open: true };
         let queue = Arc::new(Queue { line: Mutex::new(line), wake: Condvar::new() });
         for number in 0..options.readers.max(1) {
-            let mut conn = reader(path)?;
-            let clock = Clock::on(&mut conn, options.query_time)?;
+            let reader = Reader::open(path, options, CACHE_KIB)?;
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
-                .spawn(move || serve(&conn, &queue, &clock))
+                .spawn(move || serve(&reader, &queue))
                 .map_err(|error| Error::Driver(Box::new(error)))?;
         }
-        Ok(Self { queue, limit: options.query_time })
+        let quick = (0..options.readers.max(1)).map(|_| Reader::open(path, options, QUICK_CACHE_KIB));
+        let quick = Mutex::new(quick.collect::<Result<_>>()?);
+        Ok(Self { queue, quick, limit: options.query_time })
+    }
+
+    /// Runs a question that is known to be short on the calling thread: a change of threads would
+    /// cost more than the answer. Where no reader is free it waits in the line like any other.
+    pub async fn run_quick<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let free = self.quick.lock().pop();
+        let Some(reader) = free else {
+            return self.run(question).await;
+        };
+        reader.clock.begin();
+        let result = in_one_state(&reader.conn, question);
+        let mut quick = self.quick.lock();
+        if self.queue.line.lock().open {
+            quick.push(reader);
+        }
+        result
     }
 
     /// Runs a question in one read transaction, so that all of it sees one state of the books.
@@ -87,6 +119,7 @@ impl Pool {
     /// Refuses new questions; those that wait are still answered.
     pub fn close(&self) {
         self.queue.line.lock().open = false;
+        self.quick.lock().clear();
         self.queue.wake.notify_all();
     }
 }
@@ -107,7 +140,7 @@ fn in_one_state<T>(
     result
 }
 
-fn serve(conn: &Connection, queue: &Queue, clock: &Clock) {
+fn serve(reader: &Reader, queue: &Queue) {
     loop {
         let task = {
             let mut line = queue.line.lock();
@@ -121,8 +154,17 @@ fn serve(conn: &Connection, queue: &Queue, clock: &Clock) {
                 queue.wake.wait(&mut line);
             }
         };
-        clock.begin();
-        task(conn);
+        reader.clock.begin();
+        task(&reader.conn);
+    }
+}
+
+impl Reader {
+    fn open(path: &Path, options: &Options, cache_kib: i64) -> Result<Self> {
+        let mut conn = reader(path)?;
+        conn.pragma_update(None, "cache_size", -cache_kib)?;
+        let clock = Clock::on(&mut conn, options.query_time)?;
+        Ok(Self { conn, clock })
     }
 }
 
@@ -153,11 +195,19 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Keeps prepared statements: without this SQLite plans anew whenever a value is bound that might
+/// have changed a plan.
+pub fn keep_plans(conn: &Connection) -> Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 /// Opens a connection that cannot write.
 pub fn reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
+    keep_plans(&conn)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.set_prepared_statement_cache_capacity(64);

@@ -33,6 +33,9 @@ pub fn transaction(conn: &Connection, id: TransactionId) -> Result<Option<Transa
     }
 }
 
+/// Items that may be passed over without a change of threads: some microseconds.
+const QUICK_OFFSET_MAX: u64 = 200;
+
 /// One page of a user's items.
 ///
 /// `known` is how many items the user has, when somebody remembers.
@@ -166,6 +169,14 @@ pub fn counts_all(query: &Query) -> bool {
     let all_time = query.from == Timestamp::MIN && query.to == Timestamp::END;
     let numbered = matches!(query.paging, Paging::Page { .. });
     numbered && all_time && !query.needs_items() && !query.needs_index()
+}
+
+/// Whether a page costs no more than its items: it begins near a place that the feed index finds,
+/// and nothing has to be counted.
+pub fn is_quick(query: &Query, known: Option<u64>) -> bool {
+    let begins_near = window(&query.paging).0 <= QUICK_OFFSET_MAX;
+    let counted = known.is_some() || matches!(query.paging, Paging::Cursor { .. });
+    begins_near && counted && !query.needs_items() && !query.needs_index()
 }
 
 /// A question that needs the index of words and terms.

@@ -2,8 +2,9 @@
 //! batch, commits it once, and answers only then.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use daybook_core::{EventSeq, Submission, decide};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpoint;
 use super::schema::Opened;
 use super::write::{self, Interned};
 use super::Shared;
@@ -19,11 +21,6 @@ use crate::{Error, Options, Result};
 
 /// How long the writer waits for work before it tidies up.
 const IDLE: Duration = Duration::from_millis(250);
-/// How many pages the write-ahead log may hold before they are copied into the database file (32
-/// MiB): enough to copy a page once for many changes, few enough to open quickly after a crash.
-const WAL_PAGES_MAX: i32 = 4_096;
-/// The same when there is nothing else to do.
-const WAL_PAGES_IDLE: i32 = 512;
 /// How often replies that are too old are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -40,6 +37,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(
+        path: &Path,
         mut opened: Opened,
         shared: Arc<Shared>,
         options: Options,
@@ -47,14 +45,9 @@ impl Writer {
         let (line, jobs) = sync_channel(options.queue.max(1));
         let (end, ended) = oneshot::channel::<()>();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let wal_pages = Arc::new(AtomicI32::new(0));
-        let counted = Arc::clone(&wal_pages);
-        opened.conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-            counted.store(pages, Ordering::Relaxed);
-            Ok(())
-        }))?;
+        let checkpoint = Checkpoint::follow(&mut opened.conn, path)?;
         let mut thread = Thread {
-            wal_pages,
+            checkpoint,
             opened,
             shared,
             options,
@@ -104,7 +97,7 @@ impl Writer {
 }
 
 struct Thread {
-    wal_pages: Arc<AtomicI32>,
+    checkpoint: Checkpoint,
     opened: Opened,
     shared: Arc<Shared>,
     options: Options,
@@ -120,13 +113,13 @@ impl Thread {
                 Ok(first) => {
                     let group = self.gather(first, jobs);
                     self.commit_group(group);
-                    self.tidy(WAL_PAGES_MAX);
+                    self.tidy();
                 }
-                Err(RecvTimeoutError::Timeout) => self.tidy(WAL_PAGES_IDLE),
+                Err(RecvTimeoutError::Timeout) => self.tidy(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.checkpoint("truncate");
+        self.checkpoint.finish(&self.opened.conn);
     }
 
     /// Takes what waits, up to the size of one commit.
@@ -216,23 +209,13 @@ impl Thread {
     }
 
     /// Keeps the write-ahead log and the replies bounded. A failure is tried again later.
-    fn tidy(&mut self, wal_pages: i32) {
-        if self.wal_pages.load(Ordering::Relaxed) > wal_pages {
-            self.wal_pages.store(0, Ordering::Relaxed);
-            self.checkpoint("restart");
-        }
+    fn tidy(&mut self) {
+        self.checkpoint.tend(&self.opened.conn);
         if self.swept.elapsed() > SWEEP_EVERY {
             self.swept = Instant::now();
             if let Err(error) = write::sweep(&self.opened.conn, self.options.replies_kept) {
                 tracing::warn!(%error, "old replies stay for now");
             }
-        }
-    }
-
-    fn checkpoint(&self, mode: &str) {
-        let sql = format!("pragma wal_checkpoint({mode})");
-        if let Err(error) = self.opened.conn.query_row(&sql, [], |_| Ok(())) {
-            tracing::warn!(%error, "the write-ahead log stays for now");
         }
     }
 }
