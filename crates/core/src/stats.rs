@@ -2,16 +2,19 @@
 //!
 //! Every item is counted in one bucket per user, currency and UTC day, and inside it in one of 96
 //! slots of a quarter of an hour, because every time zone in use since 1972 is a whole number of
-//! quarters away from UTC. A question is answered from whole days, then whole slots, and only
-//! where a boundary cuts a slot from the items themselves.
+//! quarters away from UTC. Days are added up to months. A question is answered from whole months,
+//! then whole days, then whole slots, and only where a boundary cuts a slot from the items
+//! themselves.
 
-pub mod bucket;
+mod bucket;
+mod month;
 mod tally;
 mod series;
 
-pub use bucket::{Bucket, Cell, Dims, Extreme, Slot, Summary, decode_counts};
+pub use bucket::{Bucket, Cell, Dims, Extreme, Sums, decode_counts};
+pub use month::{MonthSums, decode_month, decode_month_counts};
 pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
-pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day};
+pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day, takes_whole_month};
 
 use crate::id::UserId;
 use crate::money::{Amount, Currency};

@@ -20,6 +20,20 @@ pub struct Timestamp(i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
 
+/// A UTC month: months since January 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month(pub i32);
+
+impl Month {
+    #[must_use]
+    pub fn first_day(self) -> Day {
+        let (year, month) = (1970 + self.0.div_euclid(12), self.0.rem_euclid(12) + 1);
+        let date = i16::try_from(year).ok().zip(i8::try_from(month).ok());
+        let date = date.and_then(|(year, month)| civil::Date::new(year, month, 1).ok());
+        date.map_or(Day(i32::MAX), |date| midnight(date, &TimeZone::UTC).day())
+    }
+}
+
 /// Says why a text is no moment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not a time: write it as 2024-01-15T10:30:00Z, with any offset, or as a date")]
@@ -150,6 +164,13 @@ impl Day {
     #[must_use]
     pub const fn end(self) -> Timestamp {
         Timestamp((self.0 as i64 + 1) * US_PER_DAY)
+    }
+
+    /// The month that contains the day.
+    #[must_use]
+    pub fn month(self) -> Month {
+        let date = date_in(self.start(), &TimeZone::UTC);
+        Month((i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use daybook_core::command::{Action, ExternalKey, IdempotencyKey};
-use daybook_core::stats::{Bucket, BucketKey, Summary, count};
+use daybook_core::stats::{Bucket, BucketKey, Sums, count};
 use daybook_core::transaction::Vocabulary;
 use daybook_core::write_set::{Reply, Snapshot, StoredReply, WriteSet};
 use daybook_core::{
@@ -68,7 +68,7 @@ impl Memory {
     }
 
     /// The statistics that the items themselves add up to.
-    fn counted(&self) -> Vec<(BucketKey, Summary)> {
+    fn counted(&self) -> Vec<(BucketKey, Sums)> {
         let mut buckets: BTreeMap<BucketKey, Bucket> = BTreeMap::new();
         for item in self.transactions.values() {
             let (key, delta) = count(item, true, item.recorded_at);
@@ -78,8 +78,8 @@ impl Memory {
     }
 }
 
-fn sums(buckets: &BTreeMap<BucketKey, Bucket>) -> Vec<(BucketKey, Summary)> {
-    let cells = |bucket: &Bucket| Summary { largest: None, smallest: None, ..bucket.summary() };
+fn sums(buckets: &BTreeMap<BucketKey, Bucket>) -> Vec<(BucketKey, Sums)> {
+    let cells = |bucket: &Bucket| Sums { largest: None, smallest: None, ..bucket.summary() };
     buckets.iter().map(|(key, bucket)| (key.clone(), cells(bucket))).collect()
 }
 
@@ -239,7 +239,7 @@ proptest! {
         for bucket in memory.buckets.values() {
             let slots = Bucket::decode_slots(&bucket.encode_slots());
             prop_assert_eq!(slots.as_ref(), Some(&bucket.slots));
-            let summary = Summary::decode(&bucket.encode_summary());
+            let summary = Sums::decode(&bucket.summary().encode());
             prop_assert_eq!(summary, Some(bucket.summary()));
         }
     }

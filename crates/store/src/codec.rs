@@ -1,6 +1,6 @@
 //! Domain values to columns and back; the only place that knows how a row is written.
 
-use daybook_core::stats::BucketKey;
+use daybook_core::stats::{BucketKey, MonthSums, decode_month};
 use daybook_core::{
     Amount, Currency, Event, EventSeq, EventType, Json, Side, Status, Timestamp, Transaction,
     TransactionId, TransactionType, UserId,
@@ -125,6 +125,13 @@ pub fn user(row: &Row, at: usize) -> Result<UserId> {
 /// The currency of a bucket: its code and digits, two columns from `at` on.
 pub fn currency(row: &Row, at: usize) -> Result<Currency> {
     Currency::new(text(row, at, "currency")?, row.get(at + 1)?).ok_or_else(|| corrupt("currency"))
+}
+
+/// The sums of a month: three columns from `at` on.
+pub fn month(row: &Row, at: usize) -> Result<MonthSums> {
+    let blob = |at: usize| row.get_ref(at)?.as_blob().map_err(|_| corrupt("month"));
+    let updated_at = Timestamp::from_micros(row.get(at + 2)?);
+    decode_month(blob(at)?, blob(at + 1)?, updated_at).ok_or_else(|| corrupt("month"))
 }
 
 /// What identifies a bucket besides its user.

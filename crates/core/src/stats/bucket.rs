@@ -67,16 +67,16 @@ pub struct Extreme {
     pub exact: bool,
 }
 
-/// A quarter of an hour.
+/// What is counted in a stretch of time: a slot, a day or a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slot {
+pub struct Sums {
     pub cells: BTreeMap<Dims, Cell>,
     pub largest: Option<Extreme>,
     pub smallest: Option<Extreme>,
 }
 
-impl Slot {
-    fn apply(&mut self, delta: &Delta) {
+impl Sums {
+    pub(super) fn apply(&mut self, delta: &Delta) {
         let cell = self.cells.entry(delta.dims.clone()).or_default();
         cell.apply(delta.amount, delta.enters);
         if cell.count == 0 {
@@ -107,12 +107,30 @@ impl Slot {
     /// How many items count in totals.
     #[must_use]
     pub fn counted(&self) -> u64 {
-        counted(&self.cells)
+        let counted = self.cells.iter().filter(|(dims, _)| dims.status.counts());
+        counted.map(|(_, cell)| cell.count).sum()
     }
-}
 
-fn counted(cells: &BTreeMap<Dims, Cell>) -> u64 {
-    cells.iter().filter(|(dims, _)| dims.status.counts()).map(|(_, cell)| cell.count).sum()
+    /// How many items there are, whatever their status.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.cells.values().map(|cell| cell.count).sum()
+    }
+
+    /// The bytes for [`Sums::decode`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        put_sums(&mut out, self);
+        out
+    }
+
+    /// Reads what [`Sums::encode`] wrote; `None` when it is damaged.
+    #[must_use]
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let sums = take_sums(&mut bytes)?;
+        bytes.is_empty().then_some(sums)
+    }
 }
 
 /// The further of two extremes; of two equal ones, the exact one.
@@ -130,26 +148,10 @@ fn further(
     }
 }
 
-/// A whole day, its slots added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    pub cells: BTreeMap<Dims, Cell>,
-    pub largest: Option<Extreme>,
-    pub smallest: Option<Extreme>,
-}
-
-impl Summary {
-    /// All items of the day, whatever their status.
-    #[must_use]
-    pub fn items(&self) -> u64 {
-        self.cells.values().map(|cell| cell.count).sum()
-    }
-}
-
 /// A day as it is kept: three encodings of growing detail, so that a reader takes what it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    pub slots: BTreeMap<u8, Slot>,
+    pub slots: BTreeMap<u8, Sums>,
     pub updated_at: Timestamp,
 }
 
@@ -171,8 +173,8 @@ impl Bucket {
     }
 
     #[must_use]
-    pub fn summary(&self) -> Summary {
-        let mut sum = Summary::default();
+    pub fn summary(&self) -> Sums {
+        let mut sum = Sums::default();
         for slot in self.slots.values() {
             for (dims, cell) in &slot.cells {
                 sum.cells.entry(dims.clone()).or_default().add(*cell);
@@ -189,17 +191,8 @@ impl Bucket {
         let mut out = Vec::with_capacity(64);
         for (slot, content) in &self.slots {
             out.push(*slot);
-            put_cells(&mut out, &content.cells, content.largest, content.smallest);
+            put_sums(&mut out, content);
         }
-        out
-    }
-
-    /// The day added up, for [`Summary::decode`].
-    #[must_use]
-    pub fn encode_summary(&self) -> Vec<u8> {
-        let sum = self.summary();
-        let mut out = Vec::with_capacity(48);
-        put_cells(&mut out, &sum.cells, sum.largest, sum.smallest);
         out
     }
 
@@ -216,23 +209,13 @@ impl Bucket {
 
     /// Reads what [`Bucket::encode_slots`] wrote; `None` when it is damaged.
     #[must_use]
-    pub fn decode_slots(mut bytes: &[u8]) -> Option<BTreeMap<u8, Slot>> {
+    pub fn decode_slots(mut bytes: &[u8]) -> Option<BTreeMap<u8, Sums>> {
         let mut slots = BTreeMap::new();
         while let Some((slot, rest)) = bytes.split_first() {
             bytes = rest;
-            let (cells, largest, smallest) = take_cells(&mut bytes)?;
-            slots.insert(*slot, Slot { cells, largest, smallest });
+            slots.insert(*slot, take_sums(&mut bytes)?);
         }
         Some(slots)
-    }
-}
-
-impl Summary {
-    /// Reads what [`Bucket::encode_summary`] wrote; `None` when it is damaged.
-    #[must_use]
-    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let (cells, largest, smallest) = take_cells(&mut bytes)?;
-        bytes.is_empty().then_some(Self { cells, largest, smallest })
     }
 }
 
@@ -247,18 +230,11 @@ pub fn decode_counts(mut bytes: &[u8]) -> Option<Vec<(u8, u64)>> {
     Some(counts)
 }
 
-type Cells = (BTreeMap<Dims, Cell>, Option<Extreme>, Option<Extreme>);
-
 const PRODUCT_FLAG: u8 = 0x80;
 
-fn put_cells(
-    out: &mut Vec<u8>,
-    cells: &BTreeMap<Dims, Cell>,
-    largest: Option<Extreme>,
-    smallest: Option<Extreme>,
-) {
-    put_number(out, cells.len() as u128);
-    for (dims, cell) in cells {
+fn put_sums(out: &mut Vec<u8>, sums: &Sums) {
+    put_number(out, sums.cells.len() as u128);
+    for (dims, cell) in &sums.cells {
         let place = |found: Option<usize>| u8::try_from(found.unwrap_or(0)).unwrap_or(0);
         let kind = place(TransactionType::ALL.iter().position(|t| *t == dims.transaction_type));
         let status = place(Status::ALL.iter().position(|s| *s == dims.status));
@@ -272,7 +248,7 @@ fn put_cells(
         put_number(out, cell.count.into());
         put_total(out, cell.total);
     }
-    for extreme in [largest, smallest] {
+    for extreme in [sums.largest, sums.smallest] {
         match extreme {
             None => out.push(0),
             Some(Extreme { amount, exact }) => {
@@ -283,7 +259,7 @@ fn put_cells(
     }
 }
 
-fn take_cells(bytes: &mut &[u8]) -> Option<Cells> {
+fn take_sums(bytes: &mut &[u8]) -> Option<Sums> {
     let mut cells = BTreeMap::new();
     for _ in 0..take_number(bytes)? {
         let tag = take_byte(bytes)?;
@@ -306,7 +282,7 @@ fn take_cells(bytes: &mut &[u8]) -> Option<Cells> {
     }
     let largest = take_extreme(bytes)?;
     let smallest = take_extreme(bytes)?;
-    Some((cells, largest, smallest))
+    Some(Sums { cells, largest, smallest })
 }
 
 fn take_extreme(bytes: &mut &[u8]) -> Option<Option<Extreme>> {
@@ -345,14 +321,14 @@ fn take_total(bytes: &mut &[u8]) -> Option<Total> {
     }
 }
 
-fn take_byte(bytes: &mut &[u8]) -> Option<u8> {
+pub(super) fn take_byte(bytes: &mut &[u8]) -> Option<u8> {
     let (byte, rest) = bytes.split_first()?;
     *bytes = rest;
     Some(*byte)
 }
 
 /// LEB128: seven bits a byte, least significant first.
-fn put_number(out: &mut Vec<u8>, mut number: u128) {
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
         out.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -360,7 +336,7 @@ fn put_number(out: &mut Vec<u8>, mut number: u128) {
     out.push(number as u8);
 }
 
-fn take_number(bytes: &mut &[u8]) -> Option<u128> {
+pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u128> {
     let mut number = 0_u128;
     for shift in (0..128).step_by(7) {
         let byte = take_byte(bytes)?;

@@ -6,7 +6,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Cell, Dims, Item, Slot, Summary, slot_start};
+use super::{Cell, Dims, Item, Sums as Counted, slot_start};
 use crate::json::Json;
 use crate::limits::{SERIES_GROUPS_MAX, SERIES_POINTS_MAX};
 use crate::money::{Currency, Total};
@@ -122,14 +122,14 @@ impl SeriesTally {
         self.point(day.start()) == self.point(last)
     }
 
-    pub fn add_day(&mut self, day: Day, summary: &Summary) {
+    pub fn add_day(&mut self, day: Day, summary: &Counted) {
         let point = self.point(day.start());
         for (dims, cell) in &summary.cells {
             self.add(point, dims, *cell);
         }
     }
 
-    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Slot>, wanted: impl Fn(u8) -> bool) {
+    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Counted>, wanted: impl Fn(u8) -> bool) {
         for (slot, content) in slots.iter().filter(|(slot, _)| wanted(**slot)) {
             let point = self.point(slot_start(day, *slot));
             for (dims, cell) in &content.cells {

@@ -6,9 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Cell, Dims, SLOT_US, SLOTS_PER_DAY, Slot, Summary, slot_start};
+use super::{Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, slot_start};
 use crate::money::{Amount, Currency, Total};
-use crate::time::{Day, Timestamp, date_in, midnight};
+use crate::time::{Day, Month, Timestamp, date_in, midnight};
 use crate::transaction::{Side, Transaction};
 
 /// The time that a question is about. `from` is in it, `to` is not.
@@ -77,6 +77,21 @@ pub fn plan_day(day: Day, span: &Span) -> DayPlan {
     DayPlan::Parts { slots, cut }
 }
 
+/// Whether the sums of a whole UTC month can answer: it lies in the span, and no day of the zone
+/// begins inside a slot.
+#[must_use]
+pub fn takes_whole_month(month: Month, span: &Span) -> bool {
+    let (first, after) = super::month::days(month);
+    let inside = span.from <= first.start() && after.start() <= span.to;
+    let aligned = |at: Timestamp| {
+        let instant = jiff::Timestamp::from_microsecond(at.micros());
+        instant.is_ok_and(|at| i64::from(span.tz.to_offset(at).seconds()) % SLOT_S == 0)
+    };
+    inside && aligned(first.start()) && aligned(after.start())
+}
+
+const SLOT_S: i64 = SLOT_US / 1_000_000;
+
 /// The midnights of the zone that fall into a UTC day, its edges included.
 fn midnights(day: Day, tz: &TimeZone) -> impl Iterator<Item = Timestamp> {
     let first = date_in(day.start(), tz);
@@ -130,35 +145,40 @@ impl Tally {
     /// Returns true when the day's largest or smallest amount is only a bound that could matter:
     /// the caller then gives every item of the day to [`Tally::add_extremes`].
     #[must_use]
-    pub fn add_day(&mut self, day: Day, summary: &Summary, counts: &[(u8, u64)], at: Timestamp) -> bool {
-        for (dims, cell) in &summary.cells {
+    pub fn add_day(&mut self, day: Day, sums: &Sums, counts: &[(u8, u64)], at: Timestamp) -> bool {
+        let unsure = self.unsure(sums);
+        self.add_sums(sums, at);
+        self.count_day(day, counts);
+        unsure
+    }
+
+    /// Whether the largest or smallest amount is only a bound, and could be the answer.
+    #[must_use]
+    pub fn unsure(&self, sums: &Sums) -> bool {
+        let open = |extreme: Option<Extreme>, beyond: &dyn Fn(Amount) -> bool| {
+            extreme.is_some_and(|extreme| !extreme.exact && beyond(extreme.amount))
+        };
+        open(sums.largest, &|amount| self.largest.is_none_or(|known| amount > known))
+            || open(sums.smallest, &|amount| self.smallest.is_none_or(|known| amount < known))
+    }
+
+    /// Adds sums without saying when their items were.
+    pub fn add_sums(&mut self, sums: &Sums, at: Timestamp) {
+        for (dims, cell) in &sums.cells {
             self.add_cell(dims, *cell);
         }
-        let mut unsure = false;
-        if let Some(largest) = summary.largest
-            && self.largest.is_none_or(|known| largest.amount > known)
-        {
-            if largest.exact {
-                self.largest = Some(largest.amount);
-            }
-            unsure |= !largest.exact;
-        }
-        if let Some(smallest) = summary.smallest
-            && self.smallest.is_none_or(|known| smallest.amount < known)
-        {
-            if smallest.exact {
-                self.smallest = Some(smallest.amount);
-            }
-            unsure |= !smallest.exact;
-        }
-        self.count_day(day, counts);
+        let exact = |extreme: Option<Extreme>| extreme.filter(|e| e.exact).map(|e| e.amount);
+        self.largest = self.largest.max(exact(sums.largest));
+        self.smallest = match (self.smallest, exact(sums.smallest)) {
+            (Some(known), Some(amount)) => Some(known.min(amount)),
+            (known, amount) => known.or(amount),
+        };
         self.updated_at = self.updated_at.max(at);
-        unsure
     }
 
     /// Adds slots of one day; returns as [`Tally::add_day`] does.
     #[must_use]
-    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Slot>, wanted: &[u8], at: Timestamp) -> bool {
+    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Sums>, wanted: &[u8], at: Timestamp) -> bool {
         let mut bucket = super::Bucket { slots: slots.clone(), updated_at: at };
         bucket.slots.retain(|slot, _| wanted.contains(slot));
         let counts: Vec<(u8, u64)> =
@@ -191,14 +211,25 @@ impl Tally {
         }
     }
 
-    fn count_day(&mut self, day: Day, counts: &[(u8, u64)]) {
+    /// Says how many items count in the slots of a UTC day.
+    pub fn count_day(&mut self, day: Day, counts: &[(u8, u64)]) {
+        let (first, last, from) = self.split(day);
+        let before: u64 = counts.iter().filter(|(slot, _)| *slot < from).map(|(_, n)| n).sum();
+        let behind: u64 = counts.iter().filter(|(slot, _)| *slot >= from).map(|(_, n)| n).sum();
+        for (date, count) in [(first, before), (last, behind)] {
+            if count > 0 {
+                *self.days.entry(date).or_default() += count;
+            }
+        }
+    }
+
+    /// The dates of the zone in a UTC day, and the slot from which on the second one counts. A UTC
+    /// day has two at most: no zone is more than a day's length away from another moment of it.
+    fn split(&self, day: Day) -> (Date, Date, u8) {
         let first = date_in(day.start(), &self.tz);
         let last = date_in(Timestamp::from_micros(day.end().micros() - 1), &self.tz);
-        for (slot, count) in counts.iter().filter(|(_, count)| *count > 0) {
-            // Within most UTC days there is one midnight at most, and often none.
-            let date = if first == last { first } else { date_in(slot_start(day, *slot), &self.tz) };
-            *self.days.entry(date).or_default() += count;
-        }
+        let from = if first == last { 0 } else { super::slot_of(midnight(last, &self.tz)) };
+        (first, last, from)
     }
 
     /// The answer; `None` when there is no item at all.
@@ -250,11 +281,6 @@ impl Tally {
             by_status,
             last_updated: self.updated_at,
         })
-    }
-
-    /// Notes that the books of this currency changed at a moment.
-    pub fn touched(&mut self, at: Timestamp) {
-        self.updated_at = self.updated_at.max(at);
     }
 }
 

@@ -64,6 +64,18 @@ create table buckets (
     primary key (user, currency, digits, day)
 ) strict, without rowid;
 
+-- The same for a month, whose days are not told apart but for when their items were.
+create table months (
+    user integer not null,
+    currency text not null,
+    digits integer not null,
+    month integer not null,
+    updated_at integer not null,
+    sums blob not null,
+    counts blob not null,
+    primary key (user, currency, digits, month)
+) strict, without rowid;
+
 -- Answers that a repeated request gets again; numbered in time order, so that old ones go first.
 create table replies (
     reply integer primary key,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use daybook_core::limits::SERIES_POINTS_MAX;
 use daybook_core::stats::{
-    Bucket, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Slot, Span, Statistics,
-    Summary, Tally, bucket::decode_counts, plan_day, slot_start,
+    Bucket, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Span, Statistics, Sums,
+    Tally, decode_counts, decode_month_counts, plan_day, slot_start, takes_whole_month,
 };
-use daybook_core::time::Day;
+use daybook_core::time::{Day, Month};
 use daybook_core::{Currency, Timestamp, Transaction, UserId};
 use rusqlite::{Connection, Row, named_params};
 
@@ -17,11 +17,11 @@ use crate::{Error, Result};
 
 /// How many items a user has, of any status.
 pub fn items(conn: &Connection, user: i64) -> Result<u64> {
-    let mut select = conn.prepare_cached("select summary from buckets where user = ?1")?;
+    let mut select = conn.prepare_cached("select sums from months where user = ?1")?;
     let mut rows = select.query([user])?;
     let mut items = 0;
     while let Some(row) = rows.next()? {
-        items += summary(row, 0)?.items();
+        items += sums(row, 0)?.items();
     }
     Ok(items)
 }
@@ -33,27 +33,37 @@ const SUMMARY: usize = 4;
 const COUNTS: usize = 5;
 const SLOTS: usize = 6;
 
-/// Walks a user's buckets that a span touches, by currency and then by day.
+#[derive(Clone, Copy)]
+struct Days {
+    first: Day,
+    last: Day,
+}
+
+/// Walks a user's days, of one currency or of all, by currency and then by day.
 fn buckets(
     conn: &Connection,
     user: i64,
-    span: &Span,
-    currencies: &[String],
+    days: Days,
+    only: Option<Currency>,
     visit: Visit,
 ) -> Result<()> {
-    let mut select = conn.prepare_cached(
+    let mut sql = String::from(
         "select currency, digits, day, updated_at, summary, counts, slots from buckets \
-         where user = :user and day >= :first and day <= :last order by currency, digits, day",
-    )?;
-    let (first, last) = span.days();
-    let params = named_params! { ":user": user, ":first": first.0, ":last": last.0 };
-    let mut rows = select.query(params)?;
+         where user = ?1 and day >= ?2 and day <= ?3",
+    );
+    if only.is_some() {
+        sql.push_str(" and currency = ?4 and digits = ?5");
+    }
+    sql.push_str(" order by currency, digits, day");
+    let mut select = conn.prepare_cached(&sql)?;
+    let (first, last) = (days.first.0, days.last.0);
+    let mut rows = match only {
+        Some(only) => select.query((user, first, last, only.code(), only.digits()))?,
+        None => select.query((user, first, last))?,
+    };
     while let Some(row) = rows.next()? {
-        let currency = codec::currency(row, 0)?;
-        if currencies.is_empty() || currencies.iter().any(|code| code == currency.code()) {
-            let updated_at = Timestamp::from_micros(row.get(3)?);
-            visit(currency, Day(row.get(2)?), updated_at, row)?;
-        }
+        let updated_at = Timestamp::from_micros(row.get(3)?);
+        visit(codec::currency(row, 0)?, Day(row.get(2)?), updated_at, row)?;
     }
     Ok(())
 }
@@ -69,32 +79,38 @@ pub fn totals(
     };
     let look = Look { conn, user, number };
     let mut tallies: BTreeMap<Currency, Tally> = BTreeMap::new();
-    buckets(conn, number, span, currencies, &mut |currency, day, at, row| {
+    let mut select = conn.prepare_cached(
+        "select currency, digits, month, updated_at, sums, counts from months \
+         where user = :user and month >= :first and month <= :last",
+    )?;
+    let (first, last) = span.days();
+    let (first, last) = (first.month(), last.month());
+    let mut rows = select.query(named_params! {
+        ":user": number, ":first": first.0, ":last": last.0,
+    })?;
+    while let Some(row) = rows.next()? {
+        let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
+        if !currencies.is_empty() && !currencies.iter().any(|code| code == currency.code()) {
+            continue;
+        }
         let tally = tallies
             .entry(currency)
             .or_insert_with(|| Tally::new(currency, span.tz.clone()));
-        let plan = plan_day(day, span);
-        let unsure = match &plan {
-            DayPlan::Whole => {
-                let counts = row.get_ref(COUNTS)?.as_blob().ok().and_then(decode_counts);
-                let counts = counts.ok_or_else(|| damaged("counts"))?;
-                tally.add_day(day, &summary(row, SUMMARY)?, &counts, at)
-            }
-            DayPlan::Parts { slots, cut } => {
-                let unsure = tally.add_slots(day, &read_slots(row)?, slots, at);
-                look.cut_items(day, cut, span, currency, &mut |item| {
-                    tally.add_item(&Item::from(item));
-                })?;
-                unsure
-            }
-        };
-        if unsure {
-            // An extreme that left its slot is only a bound; the day's items say what is left.
-            let (from, to) = (day.start().max(span.from), day.end().min(span.to));
-            look.items(from, to, currency, &mut |item| tally.add_extremes(&Item::from(item)))?;
+        let all = sums(row, SUMMARY)?;
+        if !takes_whole_month(month, span) || tally.unsure(&all) {
+            look.days(month, span, currency, tally)?;
+            continue;
         }
-        Ok(())
-    })?;
+        tally.add_sums(&all, Timestamp::from_micros(row.get(3)?));
+        let counts = row.get_ref(COUNTS)?.as_blob().ok();
+        let first = month.first_day().0;
+        let counted = counts.and_then(|bytes| {
+            decode_month_counts(bytes, |place, slots| {
+                tally.count_day(Day(first + i32::from(place)), slots);
+            })
+        });
+        counted.ok_or_else(|| damaged("counts"))?;
+    }
     Ok(tallies.into_values().filter_map(Tally::finish).collect())
 }
 
@@ -111,7 +127,11 @@ pub fn series(
     };
     let look = Look { conn, user, number };
     let mut tallies: BTreeMap<Currency, SeriesTally> = BTreeMap::new();
-    buckets(conn, number, span, currencies, &mut |currency, day, _, row| {
+    let (first, last) = span.days();
+    buckets(conn, number, Days { first, last }, None, &mut |currency, day, _, row| {
+        if !currencies.is_empty() && !currencies.iter().any(|code| code == currency.code()) {
+            return Ok(());
+        }
         let tally = tallies.entry(currency).or_insert_with(|| {
             SeriesTally::new(currency, span.tz.clone(), interval, group_by.clone())
         });
@@ -123,7 +143,7 @@ pub fn series(
         }
         match plan_day(day, span) {
             DayPlan::Whole if tally.takes_whole(day) => {
-                tally.add_day(day, &summary(row, SUMMARY)?);
+                tally.add_day(day, &sums(row, SUMMARY)?);
             }
             DayPlan::Whole => tally.add_slots(day, &read_slots(row)?, |_| true),
             DayPlan::Parts { slots, cut } => {
@@ -143,12 +163,12 @@ fn damaged(what: &str) -> Error {
     Error::Corrupt { what: format!("the {what} of a statistics bucket are unreadable") }
 }
 
-fn summary(row: &Row, at: usize) -> Result<Summary> {
+fn sums(row: &Row, at: usize) -> Result<Sums> {
     let bytes = row.get_ref(at)?.as_blob().ok();
-    bytes.and_then(Summary::decode).ok_or_else(|| damaged("totals"))
+    bytes.and_then(Sums::decode).ok_or_else(|| damaged("totals"))
 }
 
-fn read_slots(row: &Row) -> Result<BTreeMap<u8, Slot>> {
+fn read_slots(row: &Row) -> Result<BTreeMap<u8, Sums>> {
     let bytes = row.get_ref(SLOTS)?.as_blob().ok();
     bytes.and_then(Bucket::decode_slots).ok_or_else(|| damaged("slots"))
 }
@@ -161,6 +181,39 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Adds the days of a month one by one, as far as they lie in the span.
+    fn days(&self, month: Month, span: &Span, currency: Currency, tally: &mut Tally) -> Result<()> {
+        let (first, last) = span.days();
+        let days = Days {
+            first: first.max(month.first_day()),
+            last: last.min(Day(Month(month.0 + 1).first_day().0 - 1)),
+        };
+        buckets(self.conn, self.number, days, Some(currency), &mut |_, day, at, row| {
+            let unsure = match plan_day(day, span) {
+                DayPlan::Whole => {
+                    let counts = row.get_ref(COUNTS)?.as_blob().ok().and_then(decode_counts);
+                    let counts = counts.ok_or_else(|| damaged("counts"))?;
+                    tally.add_day(day, &sums(row, SUMMARY)?, &counts, at)
+                }
+                DayPlan::Parts { slots, cut } => {
+                    let unsure = tally.add_slots(day, &read_slots(row)?, &slots, at);
+                    self.cut_items(day, &cut, span, currency, &mut |item| {
+                        tally.add_item(&Item::from(item));
+                    })?;
+                    unsure
+                }
+            };
+            if unsure {
+                // An extreme that left its slot is only a bound; the day's items say what is left.
+                let (from, to) = (day.start().max(span.from), day.end().min(span.to));
+                self.items(from, to, currency, &mut |item| {
+                    tally.add_extremes(&Item::from(item));
+                })?;
+            }
+            Ok(())
+        })
+    }
+
     /// The items of slots that a boundary cuts, as far as they lie in the span.
     fn cut_items(
         &self,

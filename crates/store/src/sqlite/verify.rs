@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{self, Bucket, BucketKey, Extreme};
-use daybook_core::time::Day;
-use daybook_core::{EventSeq, Json, Timestamp, Transaction, UserId};
+use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
+use daybook_core::time::{Day, Month};
+use daybook_core::{Currency, EventSeq, Json, Timestamp, Transaction, UserId};
 use rusqlite::Connection;
 
 use super::write::postings;
@@ -72,7 +72,8 @@ impl Verify<'_> {
         let sql = format!("select {ITEM} from transactions t where t.user = ?1");
         let mut select = self.conn.prepare_cached(&sql)?;
         let mut rows = select.query([number])?;
-        let mut buckets: BTreeMap<BucketKey, (Bucket, Vec<Transaction>)> = BTreeMap::new();
+        let mut buckets: BTreeMap<BucketKey, Bucket> = BTreeMap::new();
+        let mut months: BTreeMap<(Currency, Month), MonthSums> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let item = codec::item(row, user)?;
             let pos: i64 = row.get(0)?;
@@ -82,10 +83,13 @@ impl Verify<'_> {
             self.event(&item)?;
             self.words(number, pos, &item)?;
             let (key, delta) = stats::count(&item, true, item.recorded_at);
-            buckets.entry(key).or_default().0.apply(&[delta]);
+            let month = months.entry((key.currency, key.day.month())).or_default();
+            month.apply(key.day, std::slice::from_ref(&delta));
+            buckets.entry(key).or_default().apply(&[delta]);
             self.found.items += 1;
         }
-        self.buckets(number, user, buckets.into_iter().map(|(k, (b, _))| (k, b)).collect())
+        self.months(number, user, months)?;
+        self.buckets(number, user, buckets)
     }
 
     fn event(&mut self, item: &Transaction) -> Result<()> {
@@ -150,7 +154,7 @@ impl Verify<'_> {
                 continue;
             };
             let bucket = Bucket { slots, updated_at: Timestamp::default() };
-            let derived = [bucket.encode_summary(), bucket.encode_counts()];
+            let derived = [bucket.summary().encode(), bucket.encode_counts()];
             if derived != kept[..2] {
                 self.differs("statistics", format!("{name}: the sums of its slots differ"));
             }
@@ -161,6 +165,33 @@ impl Verify<'_> {
         for key in expected.into_keys() {
             let day = key.day.start();
             self.differs("statistics", format!("{user}, {}, {day}: not counted", key.currency));
+        }
+        Ok(())
+    }
+
+    fn months(
+        &mut self,
+        number: i64,
+        user: &UserId,
+        mut expected: BTreeMap<(Currency, Month), MonthSums>,
+    ) -> Result<()> {
+        let mut select = self.conn.prepare_cached(
+            "select currency, digits, month, sums, counts, updated_at from months where user = ?1",
+        )?;
+        let mut rows = select.query([number])?;
+        while let Some(row) = rows.next()? {
+            let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
+            let counted = expected.remove(&(currency, month)).unwrap_or_default();
+            let kept = codec::month(row, 3)?;
+            if kept.counts != counted.counts || !same_sums(&kept.sums, &counted.sums) {
+                let first = month.first_day().start();
+                let what = format!("{user}, {currency}, month of {first}: adds up differently");
+                self.differs("statistics", what);
+            }
+        }
+        for (currency, month) in expected.into_keys() {
+            let first = month.first_day().start();
+            self.differs("statistics", format!("{user}, {currency}, month of {first}: missing"));
         }
         Ok(())
     }
@@ -244,6 +275,14 @@ fn mark(word: &str, place: i64) -> u64 {
 }
 
 fn same_counts(kept: &Bucket, counted: &Bucket) -> bool {
+    kept.slots.len() == counted.slots.len()
+        && kept.slots.iter().zip(&counted.slots).all(|((a, kept), (b, counted))| {
+            a == b && same_sums(kept, counted)
+        })
+}
+
+/// The same items; a largest or smallest amount that is marked as a bound may lie further out.
+fn same_sums(kept: &Sums, counted: &Sums) -> bool {
     let bound = |kept: Option<Extreme>, counted: Option<Extreme>, largest: bool| {
         match (kept, counted) {
             (None, None) => true,
@@ -253,11 +292,7 @@ fn same_counts(kept: &Bucket, counted: &Bucket) -> bool {
             (Some(_), None) | (None, Some(_)) => false,
         }
     };
-    kept.slots.len() == counted.slots.len()
-        && kept.slots.iter().zip(&counted.slots).all(|((a, kept), (b, counted))| {
-            a == b
-                && kept.cells == counted.cells
-                && bound(kept.largest, counted.largest, true)
-                && bound(kept.smallest, counted.smallest, false)
-        })
+    kept.cells == counted.cells
+        && bound(kept.largest, counted.largest, true)
+        && bound(kept.smallest, counted.smallest, false)
 }

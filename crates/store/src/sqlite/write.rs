@@ -8,7 +8,7 @@ use std::time::Duration;
 use daybook_core::command::ReadSet;
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{Bucket, BucketKey, Delta};
+use daybook_core::stats::{Bucket, BucketKey, Delta, MonthSums};
 use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
 use daybook_core::{Event, EventSeq, Submission, Timestamp, Transaction, UserId};
 use lru::LruCache;
@@ -149,6 +149,16 @@ pub fn write(
     let changed = rows(conn, &write.rows, &number, interned, fresh)?;
     for (key, deltas) in &write.statistics {
         count(conn, number(&key.user_id)?, key, deltas)?;
+    }
+    // Keys are sorted, so the days of a month lie together.
+    let all: Vec<(&BucketKey, &Vec<Delta>)> = write.statistics.iter().collect();
+    let same = |a: &BucketKey, b: &BucketKey| {
+        a.user_id == b.user_id && a.currency == b.currency && a.day.month() == b.day.month()
+    };
+    for days in all.chunk_by(|(a, _), (b, _)| same(a, b)) {
+        if let Some((key, _)) = days.first() {
+            count_month(conn, number(&key.user_id)?, key, days)?;
+        }
     }
     for (scope, reply) in &write.replies {
         insert_reply(conn, *scope, reply)?;
@@ -355,10 +365,48 @@ fn count(conn: &Connection, user: i64, key: &BucketKey, deltas: &[Delta]) -> Res
         digits,
         day,
         bucket.updated_at.micros(),
-        bucket.encode_summary(),
+        bucket.summary().encode(),
         bucket.encode_counts(),
         bucket.encode_slots(),
     ))?;
+    Ok(())
+}
+
+fn count_month(
+    conn: &Connection,
+    user: i64,
+    key: &BucketKey,
+    days: &[(&BucketKey, &Vec<Delta>)],
+) -> Result<()> {
+    let (currency, digits, _) = codec::bucket_params(key);
+    let number = key.day.month().0;
+    let mut find = conn.prepare_cached(
+        "select sums, counts, updated_at from months \
+         where user = ?1 and currency = ?2 and digits = ?3 and month = ?4",
+    )?;
+    let mut rows = find.query((user, currency, digits, number))?;
+    let mut month = match rows.next()? {
+        Some(row) => codec::month(row, 0)?,
+        None => MonthSums::default(),
+    };
+    drop(rows);
+    for (key, deltas) in days {
+        month.apply(key.day, deltas);
+    }
+    if month.is_empty() {
+        conn.prepare_cached(
+            "delete from months where user = ?1 and currency = ?2 and digits = ?3 and month = ?4",
+        )?
+        .execute((user, currency, digits, number))?;
+        return Ok(());
+    }
+    let mut insert = conn.prepare_cached(
+        "insert or replace into months \
+         (user, currency, digits, month, updated_at, sums, counts) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let (sums, counts) = (month.sums.encode(), month.encode_counts());
+    insert.execute((user, currency, digits, number, month.updated_at.micros(), sums, counts))?;
     Ok(())
 }
 
