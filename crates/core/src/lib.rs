@@ -20,6 +20,7 @@ pub mod stats;
 pub mod query;
 pub mod cursor;
 pub mod search;
+pub mod sample;
 
 pub use command::{Action, IdempotencyKey, Submission};
 pub use decide::decide;

@@ -44,6 +44,9 @@ pub struct Currency {
 }
 
 impl Currency {
+    /// The US dollar, the currency of amounts that name none.
+    pub const USD: Self = Self { code: *b"USD\0\0\0\0\0\0\0\0\0", digits: 2 };
+
     /// Accepts 2 to 12 capital letters and digits, and at most 18 fraction digits.
     #[must_use]
     pub fn new(code: &str, digits: u8) -> Option<Self> {

@@ -12,7 +12,7 @@ mod tally;
 mod series;
 
 pub use bucket::{Bucket, Cell, Dims, Extreme, Sums, decode_counts};
-pub use month::{MonthSums, decode_month, decode_month_counts};
+pub use month::{DayCounts, MonthSums, decode_month, decode_month_counts};
 pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
 pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day, takes_whole_month};
 

@@ -1,11 +1,13 @@
 //! Domain values to columns and back; the only place that knows how a row is written.
 
 use daybook_core::stats::{BucketKey, MonthSums, decode_month};
+use daybook_core::time::{Day, Month};
 use daybook_core::{
     Amount, Currency, Event, EventSeq, EventType, Json, Side, Status, Timestamp, Transaction,
     TransactionId, TransactionType, UserId,
 };
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
 use crate::{Error, Result};
@@ -127,16 +129,36 @@ pub fn currency(row: &Row, at: usize) -> Result<Currency> {
     Currency::new(text(row, at, "currency")?, row.get(at + 1)?).ok_or_else(|| corrupt("currency"))
 }
 
-/// The sums of a month: three columns from `at` on.
-pub fn month(row: &Row, at: usize) -> Result<MonthSums> {
-    let blob = |at: usize| row.get_ref(at)?.as_blob().map_err(|_| corrupt("month"));
-    let updated_at = Timestamp::from_micros(row.get(at + 2)?);
-    decode_month(blob(at)?, blob(at + 1)?, updated_at).ok_or_else(|| corrupt("month"))
+/// The statistics of a month.
+pub fn month(sums: ValueRef, counts: ValueRef, updated_at: i64) -> Result<MonthSums> {
+    let blob = |value: ValueRef| value.as_blob().map(<[u8]>::to_vec).map_err(|_| corrupt("month"));
+    let updated_at = Timestamp::from_micros(updated_at);
+    decode_month(&blob(sums)?, &blob(counts)?, updated_at).ok_or_else(|| corrupt("month"))
 }
 
-/// What identifies a bucket besides its user.
-pub fn bucket_params(key: &BucketKey) -> (&str, u8, i32) {
-    (key.currency.code(), key.currency.digits(), key.day.0)
+/// What identifies the statistics of a day besides its user; day 0 is the whole month.
+pub struct Place {
+    pub code: String,
+    pub digits: u8,
+    pub month: i32,
+    pub day: i32,
+}
+
+impl Place {
+    pub fn of_day(key: &BucketKey) -> Self {
+        let month = key.day.month();
+        Self { day: key.day.0 - month.first_day().0 + 1, ..Self::of_month(key.currency, month) }
+    }
+
+    pub fn of_month(currency: Currency, month: Month) -> Self {
+        let code = currency.code().to_owned();
+        Self { code, digits: currency.digits(), month: month.0, day: 0 }
+    }
+}
+
+/// The day of a month and a day's number in it, two columns from `at` on.
+pub fn day(row: &Row, at: usize) -> Result<Day> {
+    Ok(Day(Month(row.get(at)?).first_day().0 + row.get::<_, i32>(at + 1)? - 1))
 }
 
 #[cfg(test)]

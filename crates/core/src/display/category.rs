@@ -33,79 +33,83 @@ macro_rules! categories {
 
 categories! {
     FoodAndDrink = "food_and_drink":
-        "food and drink, food & drink, food & beverage, food and beverage, food, dining, eating out, \
-         restaurant, fast food, cafe, coffee, coffee shop, bar, pub, bakery, takeaway, take out, \
-         food delivery, food & dining, food and dining, pizza, beverage, brewery, diner, catering, \
-         ice cream, tea, bistro, deli, snack",
+        "food and drink, food & drink, food & beverage, food and beverage, food, dining, \
+            eating out, restaurant, fast food, cafe, coffee, coffee shop, bar, pub, bakery, \
+            takeaway, take out, food delivery, food & dining, food and dining, pizza, beverage, \
+            brewery, diner, catering, ice cream, tea, bistro, deli, snack",
     Groceries = "groceries":
         "groceries, grocery, supermarket, supermarkets and groceries, convenience, \
-         convenience store, butcher, greengrocer, farmers market, food & grocery, food and grocery, \
-         food store, grocery store, supermercado, supermarche, liquor, wine",
+            convenience store, butcher, greengrocer, farmers market, food & grocery, \
+            food and grocery, food store, grocery store, supermercado, supermarche, liquor, \
+            wine",
     Shopping = "shopping":
         "shopping, shops, retail, merchandise, general merchandise, clothing, apparel, fashion, \
-         shoes, electronics, department store, online shopping, marketplace, bookstore, books, \
-         furniture, home improvement, hardware, home goods, household, jewelry, toys, \
-         sporting goods, sports equipment, gifts, pets, pet food, pet store, office supplies, \
-         computers, garden, e-commerce, ecommerce, store",
+            shoes, electronics, department store, online shopping, marketplace, bookstore, \
+            books, furniture, home improvement, hardware, home goods, household, jewelry, toys, \
+            sporting goods, sports equipment, gifts, pets, pet food, pet store, \
+            office supplies, computers, garden, e-commerce, ecommerce, store",
     Transport = "transport":
         "transport, transportation, taxi, ride share, rideshare, ride sharing, ride hailing, \
-         public transport, public transportation, transit, train, bus, subway, metro, fuel, \
-         gas station, service station, petrol, gasoline, parking, toll, tolls, car rental, \
-         auto, automotive, car, car wash, ev charging, bike, bicycle, scooter, railway, ferry, \
-         gas & fuel, gas and fuel, gas stations, auto & transport, commute",
+            public transport, public transportation, transit, train, bus, subway, metro, fuel, \
+            gas station, service station, petrol, gasoline, parking, toll, tolls, car rental, \
+            auto, automotive, car, car wash, ev charging, bike, bicycle, scooter, railway, \
+            ferry, gas & fuel, gas and fuel, gas stations, auto & transport, commute",
     Travel = "travel":
         "travel, hotel, lodging, airline, flight, airfare, airport, vacation, accommodation, \
-         travel agency, holiday, cruise, hostel, resort, trip, tourism, air travel, \
-         vacation rental, motel",
+            travel agency, holiday, cruise, hostel, resort, trip, tourism, air travel, \
+            vacation rental, motel",
     Entertainment = "entertainment":
         "entertainment, movie, movies, cinema, theater, theatre, concert, event, music, games, \
-         gaming, game, sport, sports, recreation, arts, hobby, hobbies, leisure, nightlife, museum, \
-         gambling, lottery, casino, video games, arts & entertainment, amusement, betting, ticket",
+            gaming, game, sport, sports, recreation, arts, hobby, hobbies, leisure, nightlife, \
+            museum, gambling, lottery, casino, video games, arts & entertainment, amusement, \
+            betting, ticket",
     Health = "health":
-        "health, healthcare, health care, medical, doctor, dentist, dental, pharmacy, drugstore, \
-         drug store, hospital, fitness, gym, gym & fitness, wellness, optician, vision, therapy, \
-         health & fitness, health & wellness, health and wellness, clinic, veterinary, vet",
+        "health, healthcare, health care, medical, doctor, dentist, dental, pharmacy, \
+            drugstore, drug store, hospital, fitness, gym, gym & fitness, wellness, optician, \
+            vision, therapy, health & fitness, health & wellness, health and wellness, clinic, \
+            veterinary, vet",
     PersonalCare = "personal_care":
-        "personal care, beauty, hair, hairdresser, barber, salon, spa, cosmetics, nails, laundry, \
-         dry cleaning, massage, beauty & wellness, health & beauty",
+        "personal care, beauty, hair, hairdresser, barber, salon, spa, cosmetics, nails, \
+            laundry, dry cleaning, massage, beauty & wellness, health & beauty",
     Utilities = "utilities":
         "utilities, utility, electricity, electric, electric bill, energy, power, water, gas, \
-         gas bill, gas & electric, gas and electric, internet, phone, mobile, mobile phone, \
-         telecom, telecommunications, telephone, cable, broadband, heating, sewage, waste, trash, \
-         bills & utilities, bills and utilities, cell phone, phone bill",
+            gas bill, gas & electric, gas and electric, internet, phone, mobile, mobile phone, \
+            telecom, telecommunications, telephone, cable, broadband, heating, sewage, waste, \
+            trash, bills & utilities, bills and utilities, cell phone, phone bill",
     Rent = "rent":
         "rent, rental income, mortgage, housing, landlord, home loan, rent & mortgage, hoa, \
-         mortgage & rent, lease, real estate",
+            mortgage & rent, lease, real estate",
     Subscriptions = "subscriptions":
         "subscription, subscriptions, streaming, streaming service, software, saas, digital, \
-         digital goods, digital services, cloud, cloud storage, membership, app, apps, music \
-         streaming, video streaming, news, newspaper, magazine, hosting",
+            digital goods, digital services, cloud, cloud storage, membership, app, apps, \
+            music streaming, video streaming, news, newspaper, magazine, hosting",
     Insurance = "insurance":
-        "insurance, car insurance, home insurance, health insurance, life insurance, auto insurance, \
-         travel insurance, assurance, insurance premium",
+        "insurance, car insurance, home insurance, health insurance, life insurance, \
+            auto insurance, travel insurance, assurance, insurance premium",
     Education = "education":
-        "education, school, university, tuition, college, course, courses, online course, training, \
-         student loan, kindergarten, childcare, books & education, learning, tutoring",
+        "education, school, university, tuition, college, course, courses, online course, \
+            training, student loan, kindergarten, childcare, books & education, learning, \
+            tutoring",
     Transfers = "transfers":
-        "transfer, transfers, bank transfer, p2p, wire, remittance, money transfer, peer to peer, \
-         savings, top up, deposit",
+        "transfer, transfers, bank transfer, p2p, wire, remittance, money transfer, \
+            peer to peer, savings, top up, deposit",
     Crypto = "crypto":
         "crypto, cryptocurrency, bitcoin, ethereum, digital currency, blockchain, token",
     Income = "income":
         "income, salary, wages, payroll, paycheck, dividend, interest, cashback, refund, bonus, \
-         earnings, investment income, referral, reward, pension, tax refund, freelance",
+            earnings, investment income, referral, reward, pension, tax refund, freelance",
     Cash = "cash": "cash, atm, cash withdrawal, atm withdrawal, cash advance, cash & atm",
     Fees = "fees":
         "fee, fees, bank fee, bank fees, service fee, service charge, charge, charges, \
-         fees & charges, late fee, penalty, fine, overdraft, interest charge, commission",
+            fees & charges, late fee, penalty, fine, overdraft, interest charge, commission",
     Taxes = "taxes": "tax, taxes, government, council tax, property tax, income tax, vat, customs",
     Charity = "charity":
         "charity, donation, donations, gifts & donations, charities, nonprofit, non profit, \
-         church, religion",
+            church, religion",
     Services = "services":
         "services, service, professional services, business services, legal, accounting, \
-         consulting, advertising, marketing, shipping, postal, cleaning, home services, \
-         financial services, financial, business, repair, contractor, delivery, courier",
+            consulting, advertising, marketing, shipping, postal, cleaning, home services, \
+            financial services, financial, business, repair, contractor, delivery, courier",
     Bills = "bills": "bill, bills, bill payment, invoice",
     Other = "other":
         "other, misc, miscellaneous, uncategorized, uncategorised, unknown, general, none",
@@ -207,7 +211,8 @@ impl Category {
         // Where the words begin, and where the word after each ends.
         let starts = iter::once(0).chain(text.match_indices(' ').map(|(at, _)| at + 1));
         let ends = text.match_indices(' ').skip(1).map(|(at, _)| at);
-        let mut pairs = starts.zip(ends.chain([text.len()])).filter_map(|(from, to)| text.get(from..to));
+        let mut pairs =
+            starts.zip(ends.chain([text.len()])).filter_map(|(from, to)| text.get(from..to));
         let pair = pairs.find_map(Self::named);
         pair.or_else(|| text.split(' ').find_map(Self::named))
     }

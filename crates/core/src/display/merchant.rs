@@ -7,11 +7,13 @@
 use super::brands;
 
 /// Processors that put themselves and an asterisk before the merchant's name.
+#[rustfmt::skip]
 const PROCESSORS: &[&str] = &[
     "SQ", "TST", "PAYPAL", "PP", "SP", "IZ", "ZTL", "SUMUP", "CKO", "WL", "EB", "FS", "PY", "BT",
     "LS", "STRIPE", "ZETTLE_", "TOAST", "CLOVER", "GUM.CO", "DNH", "DD", "NYX", "EZI",
 ];
 /// What banks print before the merchant's name; always in capitals.
+#[rustfmt::skip]
 const BANK_PREFIXES: &[&str] = &[
     "POS PURCHASE ", "POS DEBIT ", "POS ", "CHECKCARD ", "CHECK CARD ", "DEBIT CARD PURCHASE ",
     "PURCHASE AUTHORIZED ON ", "CARD PURCHASE ", "CARD PAYMENT TO ", "CONTACTLESS ",
@@ -25,7 +27,7 @@ const REGIONS: &str = "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME 
     MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC US USA GB \
     GBR UK FR FRA DEU ES ESP IT ITA NL NLD IE IRL PT PRT";
 /// Regions that are words as well: they come off only together with a city.
-const AMBIGUOUS_REGIONS: &str = "CO DE HI ID IN LA ME OH OK OR MA PA AL IT ES IE US";
+const AMBIGUOUS_REGIONS: &str = "CO DE HI ID IN LA ME OH OK OR MA PA AL IT ES IE US USA UK";
 const CITIES: &str = "NEW YORK,BROOKLYN,LOS ANGELES,CHICAGO,HOUSTON,PHOENIX,PHILADELPHIA,\
     SAN ANTONIO,SAN DIEGO,DALLAS,SAN JOSE,AUSTIN,SAN FRANCISCO,SEATTLE,DENVER,WASHINGTON,BOSTON,\
     NASHVILLE,PORTLAND,LAS VEGAS,MIAMI,ATLANTA,OAKLAND,MINNEAPOLIS,TAMPA,ORLANDO,CLEVELAND,\
@@ -37,13 +39,15 @@ const CITIES: &str = "NEW YORK,BROOKLYN,LOS ANGELES,CHICAGO,HOUSTON,PHOENIX,PHIL
 /// Short words without a name of their own; nothing ends with one.
 const CONNECTORS: &[&str] = &["OF", "THE", "AND", "IN", "AT", "DE", "DU", "LA", "DI", "VON", "ON"];
 /// What has a vowel and is still no word.
+#[rustfmt::skip]
 const ACRONYMS: &[&str] = &[
     "IBM", "USA", "UK", "ATM", "IKEA", "BP", "UPS", "AMC", "AWS", "IHOP", "MTA", "TGI", "AXA",
     "YMCA", "ASDA", "DIY", "AT&T", "NYC", "LA", "SF", "EU", "BBQ", "AAA", "EDF", "USPS", "NASA",
-    "ESPN", "AMD", "AA", "AB", "SA", "AG", "IT",
+    "ESPN", "AMD", "AA", "AB", "SA", "AG", "IT", "OBI", "RATP", "UNED", "UNICEF", "ASOS",
 ];
 /// What has no vowel and is a word cut short.
-const SHORT_WORDS: &[&str] = &["ST", "ST.", "DR", "DR.", "MR", "MR.", "MRS", "MRS.", "MKT", "CTR", "RD"];
+const SHORT_WORDS: &[&str] =
+    &["ST", "ST.", "DR", "DR.", "MR", "MR.", "MRS", "MRS.", "MKT", "CTR", "RD"];
 const SMALL_WORDS: &[&str] = &["OF", "THE", "AND", "AT", "DE", "DU", "DES", "VON", "DEL", "FOR"];
 
 /// The longest text compared with the tables, in bytes; names are shorter.
@@ -90,7 +94,9 @@ impl Folded {
         let end = self.len + space + c.len_utf8();
         if let Some(free) = self.bytes.get_mut(self.len + space..end) {
             c.encode_utf8(free);
-            if space == 1 && let Some(place) = self.bytes.get_mut(self.len) {
+            if space == 1
+                && let Some(place) = self.bytes.get_mut(self.len)
+            {
                 *place = b' ';
             }
             self.len = end;
@@ -104,7 +110,11 @@ pub fn merchant(raw: &str) -> String {
     let raw = raw.trim();
     let named = without_prefix(raw);
     let bare = without_tail(named);
-    let known = brands::beginning(&Folded::of(named)).or_else(|| brands::whole(&Folded::of(bare)));
+    let folded = Folded::of(named);
+    let known = brands::beginning(&folded).or_else(|| {
+        let unchanged = bare.len() == named.len();
+        if unchanged { brands::whole(&folded) } else { brands::whole(&Folded::of(bare)) }
+    });
     match known {
         Some(brand) => brand.name.to_owned(),
         None if bare.is_empty() => raw.to_owned(),
@@ -124,22 +134,25 @@ fn without_prefix(raw: &str) -> &str {
             break;
         }
     }
-    if let Some((before, after)) = text.split_once('*') {
-        if listed(PROCESSORS, before.trim()) && !after.trim().is_empty() {
-            text = after.trim();
-        }
+    match text.split_once('*') {
+        Some((processor, name)) if listed(PROCESSORS, processor.trim()) => match name.trim() {
+            "" => text,
+            name => name,
+        },
+        Some(_) | None => text,
     }
-    text
 }
 
 /// The text before what terminals put behind a name.
 fn without_tail(text: &str) -> &str {
     let mut rest = text;
-    if let Some((before, _)) = rest.split_once('*').filter(|(before, _)| !before.trim().is_empty()) {
+    if let Some((before, _)) = rest.split_once('*').filter(|(before, _)| !before.trim().is_empty())
+    {
         rest = before.trim_end();
     }
     if let Some(at) = rest.find('#').filter(|at| *at > 0) {
-        let numbered = rest.get(at + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
+        let numbered =
+            rest.get(at + 1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
         rest = if numbered { rest.get(..at).unwrap_or(rest).trim_end() } else { rest };
     }
     let shouted = is_shouted(rest);
@@ -147,11 +160,14 @@ fn without_tail(text: &str) -> &str {
     while let Some((before, last)) = split_last(rest) {
         if is_number(last) || (shouted && is_domain(last)) {
             number_seen = true;
-        } else if let Some(shorter) = without_place(before, last).filter(|_| shouted) {
+        } else if shouted && let Some(shorter) = without_place(before, last) {
             rest = shorter;
             continue;
-        } else if !listed(LEGAL_FORMS, last) && !(number_seen && listed(NUMBER_LABELS, last)) {
-            break;
+        } else {
+            let label = number_seen && listed(NUMBER_LABELS, last);
+            if !label && !listed(LEGAL_FORMS, last) {
+                break;
+            }
         }
         rest = before.trim_end_matches([',', '-', ' ']);
     }
@@ -166,7 +182,7 @@ fn split_last(text: &str) -> Option<(&str, &str)> {
 
 /// What is left when the line ends with a region, and perhaps a city before it.
 fn without_place<'a>(before: &'a str, last: &str) -> Option<&'a str> {
-    if !in_words(REGIONS, last) {
+    if last.len() > 3 || !in_words(REGIONS, last) {
         return None;
     }
     let fits = |rest: &&str| {
@@ -205,7 +221,9 @@ fn is_number(word: &str) -> bool {
 /// Whether a word of a shouted line is the merchant's address in the web, said a second time.
 fn is_domain(word: &str) -> bool {
     let word = word.split('/').next().unwrap_or("");
-    [".COM", ".NET", ".ORG", ".CO.UK", ".DE"].iter().any(|end| word.len() > end.len() && word.ends_with(end))
+    [".COM", ".NET", ".ORG", ".CO.UK", ".DE"]
+        .iter()
+        .any(|end| word.len() > end.len() && word.ends_with(end))
 }
 
 /// Whether a text has capitals and no small letters.
@@ -319,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_normalised_name_stays_as_it_is() {
-        for raw in ["SQ *BLUE BOTTLE COFFEE", "KFC", "H&M 0123", "JOE'S DINER OAKLAND CA", "3M CO"] {
+        for raw in ["SQ *BLUE BOTTLE COFFEE", "KFC", "H&M 0123", "JOE'S DINER OAKLAND CA", "3M CO"]
+        {
             let once = merchant(raw);
             assert_eq!(merchant(&once), once);
         }

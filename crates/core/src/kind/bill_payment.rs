@@ -67,6 +67,11 @@ impl Kind for BillPayment {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"bill_payment","amount":89.40,"currency":"USD","metadata":{"biller_name":"Con Edison","bill_category":"electricity","account_number":"4401-2238-91","due_date":"2024-02-01","reference":"JAN-2024"}}"#
+        concat!(
+            r#"{"transaction_type":"bill_payment","amount":89.40,"currency":"USD","#,
+            r#""metadata":{"biller_name":"Con Edison","bill_category":"electricity","#,
+            r#""account_number":"4401-2238-91","due_date":"2024-02-01","#,
+            r#""reference":"JAN-2024"}}"#,
+        )
     }
 }

@@ -64,7 +64,12 @@ impl Kind for Card {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"card","amount":150.00,"currency":"USD","metadata":{"merchant_name":"Starbucks","merchant_category":"Food & Beverage","card_last_four":"5678","location":"San Francisco, CA"}}"#
+        concat!(
+            r#"{"transaction_type":"card","amount":150.00,"currency":"USD","#,
+            r#""metadata":{"merchant_name":"Starbucks","#,
+            r#""merchant_category":"Food & Beverage","card_last_four":"5678","#,
+            r#""location":"San Francisco, CA"}}"#,
+        )
     }
 }
 

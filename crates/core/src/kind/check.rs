@@ -80,9 +80,8 @@ impl<'a> Check<'a> {
         name: &str,
         accepted: impl IntoIterator<Item = &'static str> + Clone,
     ) -> Self {
-        let known = |text: &str| {
-            accepted.clone().into_iter().any(|word| word.eq_ignore_ascii_case(text))
-        };
+        let known =
+            |text: &str| accepted.clone().into_iter().any(|word| word.eq_ignore_ascii_case(text));
         let fits = |value: &Json| matches!(value, Json::String(text) if known(text.trim()));
         if self.present(name).is_some_and(|value| !fits(value)) {
             let accepted: Vec<&str> = accepted.into_iter().collect();
@@ -179,7 +178,9 @@ impl<'a> Check<'a> {
     fn expect_text(&mut self, name: &str, code: &str, rule: &str, fits: impl Fn(&str) -> bool) {
         self.expect(name, code, rule, |value| match value {
             Json::String(text) => fits(text.trim()),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => false,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+                false
+            }
         });
     }
 
@@ -301,8 +302,11 @@ mod tests {
     #[test]
     fn ibans_are_read_with_and_without_spaces_and_their_check_digits_count() {
         for good in [
-            "DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "es9121000418450200051332",
-            "NO9386011117947", "DE89 **** **** 3000",
+            "DE89370400440532013000",
+            "GB29 NWBK 6016 1331 9268 19",
+            "es9121000418450200051332",
+            "NO9386011117947",
+            "DE89 **** **** 3000",
         ] {
             assert!(is_iban(good), "{good}");
         }
@@ -340,8 +344,11 @@ mod tests {
     #[test]
     fn addresses_of_every_chain_pass_and_broken_ones_do_not() {
         for good in [
-            "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
-            "0x742d35Cc6634C0532925a3b844Bc454e4438f44e", "0x742d...f44e", "alice.eth",
+            "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+            "0x742d35Cc6634C0532925a3b844Bc454e4438f44e",
+            "0x742d...f44e",
+            "alice.eth",
         ] {
             assert!(is_chain_id(good, 4), "{good}");
         }

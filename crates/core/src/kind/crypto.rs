@@ -106,7 +106,12 @@ impl Kind for Crypto {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"crypto","amount":1250.00,"currency":"USD","metadata":{"operation":"buy","asset":"BTC","quantity":"0.01930000","price":"64766.84","network":"Bitcoin","wallet_address":"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"}}"#
+        concat!(
+            r#"{"transaction_type":"crypto","amount":1250.00,"currency":"USD","#,
+            r#""metadata":{"operation":"buy","asset":"BTC","quantity":"0.01930000","#,
+            r#""price":"64766.84","network":"Bitcoin","#,
+            r#""wallet_address":"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"}}"#,
+        )
     }
 }
 

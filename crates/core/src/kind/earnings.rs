@@ -59,6 +59,10 @@ impl Kind for Earnings {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"earnings","amount":12.37,"currency":"USD","metadata":{"earnings_type":"interest","period":"2024-01","rate":"4.25"}}"#
+        concat!(
+            r#"{"transaction_type":"earnings","amount":12.37,"currency":"USD","#,
+            r#""metadata":{"earnings_type":"interest","period":"2024-01","#,
+            r#""rate":"4.25"}}"#,
+        )
     }
 }

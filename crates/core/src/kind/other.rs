@@ -66,6 +66,10 @@ impl Kind for Other {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"other","amount":3.00,"currency":"USD","metadata":{"description":"Monthly account fee","category":"fees","note":"January 2024"}}"#
+        concat!(
+            r#"{"transaction_type":"other","amount":3.00,"currency":"USD","#,
+            r#""metadata":{"description":"Monthly account fee","category":"fees","#,
+            r#""note":"January 2024"}}"#,
+        )
     }
 }

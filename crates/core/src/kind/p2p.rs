@@ -41,10 +41,7 @@ impl Kind for P2p {
             (None, Side::Credit) => "Money received".to_owned(),
         };
         let note = display::first(metadata, &["note", "message", "reference"]);
-        Display {
-            subtitle: display::join(&[note]),
-            ..Display::titled(title, Category::Transfers)
-        }
+        Display { subtitle: display::join(&[note]), ..Display::titled(title, Category::Transfers) }
     }
 
     fn side(&self, metadata: &Json) -> Side {
@@ -56,7 +53,11 @@ impl Kind for P2p {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"p2p","amount":42.50,"currency":"EUR","metadata":{"direction":"sent","peer_name":"Alice Doe","peer_email":"alice.doe@example.com","note":"Dinner on Friday"}}"#
+        concat!(
+            r#"{"transaction_type":"p2p","amount":42.50,"currency":"EUR","metadata":{"#,
+            r#""direction":"sent","peer_name":"Alice Doe","#,
+            r#""peer_email":"alice.doe@example.com","note":"Dinner on Friday"}}"#,
+        )
     }
 }
 

@@ -8,7 +8,12 @@ use crate::transaction::{NewTransaction, Vocabulary};
 
 fn parse(body: &str) -> Result<NewTransaction, Rejection> {
     let user = UserId::parse("user123").expect("a user id");
-    NewTransaction::parse(body, TransactionId(uuid::Uuid::nil()), Some(&user), &Vocabulary::default())
+    NewTransaction::parse(
+        body,
+        TransactionId(uuid::Uuid::nil()),
+        Some(&user),
+        &Vocabulary::default(),
+    )
 }
 
 fn body(transaction_type: TransactionType, metadata: &str) -> String {
@@ -197,7 +202,10 @@ fn every_wrong_field_is_named_at_once() {
 fn values_are_accepted_as_different_systems_write_them() {
     use TransactionType::{BillPayment, Card, Crypto, Earnings, Other, P2p, TopUp, Withdrawal};
     for (transaction_type, metadata) in [
-        (Card, r#"{"mcc":5814,"location":{"city":"Berlin","country":"DE"},"operation":"PURCHASE"}"#),
+        (
+            Card,
+            r#"{"mcc":5814,"location":{"city":"Berlin","country":"DE"},"operation":"PURCHASE"}"#,
+        ),
         (P2p, r#"{"direction":"Received","peer_phone":"(202) 555-0142","reference":123}"#),
         (Crypto, r#"{"quantity":0.25,"price":"64000","coin":"Bitcoin","crypto_type":"btc"}"#),
         (Crypto, r#"{"wallet_address":"0x742d...f44e","side":"buy","quantity":"1e-8"}"#),
@@ -234,7 +242,10 @@ fn titles_and_categories_follow_from_what_is_known() {
         (TopUp, r#"{"source":"cash","location":"Main Street"}"#),
         (Withdrawal, "{}"),
         (Withdrawal, r#"{"method":"atm","atm_location":"Gran Vía 1","card_last_four":"4242"}"#),
-        (Withdrawal, r#"{"method":"bank_transfer","bank_name":"Chase","account_last_four":"9876"}"#),
+        (
+            Withdrawal,
+            r#"{"method":"bank_transfer","bank_name":"Chase","account_last_four":"9876"}"#,
+        ),
         (BillPayment, "{}"),
         (BillPayment, r#"{"bill_category":"water"}"#),
         (BillPayment, r#"{"biller_name":"VODAFONE 12345","due_date":"2024-02-01T10:00:00Z"}"#),
@@ -249,8 +260,12 @@ fn titles_and_categories_follow_from_what_is_known() {
         let item = item(transaction_type, metadata);
         let display = item.kind().display(&item);
         let subtitle = display.subtitle.unwrap_or_default();
-        writeln!(shown, "{transaction_type} | {} | {subtitle} | {}", display.title, display.category)
-            .expect("a string takes everything");
+        writeln!(
+            shown,
+            "{transaction_type} | {} | {subtitle} | {}",
+            display.title, display.category
+        )
+        .expect("a string takes everything");
     }
     insta::assert_snapshot!(shown);
 }

@@ -60,6 +60,10 @@ impl Kind for TopUp {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"top_up","amount":500.00,"currency":"GBP","metadata":{"method":"bank_transfer","bank_name":"Barclays","account_last_four":"4321","reference":"TOPUP-2024-01"}}"#
+        concat!(
+            r#"{"transaction_type":"top_up","amount":500.00,"currency":"GBP","#,
+            r#""metadata":{"method":"bank_transfer","bank_name":"Barclays","#,
+            r#""account_last_four":"4321","reference":"TOPUP-2024-01"}}"#,
+        )
     }
 }

@@ -72,7 +72,11 @@ impl Kind for Withdrawal {
     }
 
     fn example(&self) -> &'static str {
-        r#"{"transaction_type":"withdrawal","amount":200.00,"currency":"EUR","metadata":{"method":"bank_transfer","bank_name":"Deutsche Bank","iban":"DE89370400440532013000","reference":"Savings"}}"#
+        concat!(
+            r#"{"transaction_type":"withdrawal","amount":200.00,"currency":"EUR","#,
+            r#""metadata":{"method":"bank_transfer","bank_name":"Deutsche Bank","#,
+            r#""iban":"DE89370400440532013000","reference":"Savings"}}"#,
+        )
     }
 }
 

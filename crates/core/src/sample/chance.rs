@@ -9,6 +9,7 @@ pub const OF_THOUSAND: u64 = 1_000;
 
 /// 33 points of the log-normal distribution with median 1 and sigma 0.6, in thousandths, at equal
 /// steps of probability; the ends are the quantiles 0.005 and 0.995.
+#[rustfmt::skip]
 const SPREAD: [u64; 33] = [
     213, 327, 398, 453, 501, 546, 587, 628, 667, 706, 746, 786, 826, 867, 910, 954, 1_000, 1_048,
     1_099, 1_153, 1_211, 1_273, 1_341, 1_415, 1_499, 1_593, 1_703, 1_833, 1_994, 2_205, 2_510,
@@ -108,7 +109,8 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_on_every_machine() {
         let mut chance = Chance::new(7);
-        let drawn = [chance.below(1_000), chance.between(5, 9), chance.around(1_000), chance.below(0)];
+        let drawn =
+            [chance.below(1_000), chance.between(5, 9), chance.around(1_000), chance.below(0)];
         insta::assert_debug_snapshot!((drawn, chance.digits(6), chance.pick(&["a", "b", "c"])));
     }
 

@@ -7,38 +7,46 @@ use super::places::{Country, HOMES, Market};
 /// How many friends a person sends money to.
 const FRIENDS: u64 = 12;
 
+#[rustfmt::skip]
 const US_FIRST: &[&str] = &[
     "Alice", "James", "Maria", "Robert", "Linda", "Michael", "Emily", "David", "Jessica", "Daniel",
     "Ashley", "Kevin", "Grace", "Tyler", "Sofia", "Andrew", "Mei", "Carlos", "Priya", "Omar",
 ];
+#[rustfmt::skip]
 const US_LAST: &[&str] = &[
     "Smith", "Johnson", "Williams", "Brown", "Garcia", "Miller", "Davis", "Nguyen", "Martinez",
     "Lopez", "Wilson", "Anderson", "Lee", "O'Brien", "Chen", "Patel", "Kim", "Walker", "Doe",
 ];
+#[rustfmt::skip]
 const EU_FIRST: &[&str] = &[
     "José", "Lucía", "Zoë", "Jürgen", "Anaïs", "François", "Chloé", "Björn", "Sören", "Łukasz",
     "Begoña", "Giulia", "Marco", "Hélène", "Lena", "Jonas", "Inés", "Mathis", "Noémie", "Nuria",
     "Käthe", "Andrés", "Niccolò", "Femke", "Maëlys",
 ];
+#[rustfmt::skip]
 const EU_LAST: &[&str] = &[
     "Núñez", "García", "Müller", "Schäfer", "Weiß", "Lefèvre", "Dubois", "Rossi", "Ferrari",
     "de Vries", "van den Berg", "Peña", "Ibáñez", "Groß", "Jäger", "Björklund", "Kowalska",
     "Őszi", "Çelik", "Sánchez", "Moreau", "Fischer", "Bianchi",
 ];
+#[rustfmt::skip]
 const UK_FIRST: &[&str] = &[
     "Oliver", "Amelia", "Harry", "Isla", "George", "Poppy", "Siân", "Rhys", "Niamh", "Callum",
     "Freya", "Mohammed", "Aisha", "Zara", "Alfie", "Chloe", "Seán", "Eilidh",
 ];
+#[rustfmt::skip]
 const UK_LAST: &[&str] = &[
     "Taylor", "Evans", "Hughes", "Khan", "Wright", "Thompson", "Clarke", "Ó Briain", "MacDonald",
     "Singh", "Bennett", "Roberts", "Fitzgerald", "Ahmed", "Campbell", "Shaw",
 ];
+#[rustfmt::skip]
 const EMPLOYERS: &[&str] = &[
     "Acme Industries", "Globex", "Initech", "Umbrella Logistics", "Northwind Traders", "Contoso",
     "Fabrikam", "Blue Harbor Media", "Vertex Labs", "Nordlicht GmbH", "Luz del Sur S.A.",
     "Café Lumière SARL", "Stark Engineering", "Wayne Foundation", "Hooli", "Pied Piper",
     "City Hospital", "State University",
 ];
+#[rustfmt::skip]
 const LANDLORDS: &[&str] = &[
     "Greenfield Properties", "Hausverwaltung Nord", "Parkside Apartments", "Oakwood Lettings",
     "Inmobiliaria Sol", "Régie Saint-Martin", "Riverside Homes", "Keystone Realty",
@@ -92,7 +100,7 @@ impl Person {
     pub fn friend(&self, chance: &mut Chance) -> Friend {
         let mut own = Chance::of(self.seed, chance.below(FRIENDS));
         let (first, last) = match self.home.market {
-            Market::Us => (US_FIRST, US_LAST),
+            Market::Us | Market::World => (US_FIRST, US_LAST),
             Market::Eu => (EU_FIRST, EU_LAST),
             Market::Uk => (UK_FIRST, UK_LAST),
         };

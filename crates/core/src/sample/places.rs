@@ -8,6 +8,8 @@ pub enum Market {
     Us,
     Eu,
     Uk,
+    /// Anywhere else, where nobody of the sample lives.
+    World,
 }
 
 /// A country, as far as payments show it.
@@ -18,7 +20,8 @@ pub struct Country {
     pub currency: &'static str,
     /// The fraction digits of the currency.
     pub digits: u8,
-    /// What one cent of the US dollar is in the smallest unit of the currency, in thousandths.
+    /// What one cent of the US dollar buys in the smallest unit of the currency, in thousandths.
+    /// A euro and a pound buy as much as a dollar, so that round amounts stay round.
     pub rate: u64,
     /// Prices are multiples of so many of the smallest units.
     pub step: u64,
@@ -26,22 +29,33 @@ pub struct Country {
     pub banks: &'static [&'static str],
 }
 
+#[rustfmt::skip]
 const US_CITIES: &[&str] = &[
     "New York, NY", "Brooklyn, NY", "Los Angeles, CA", "San Francisco, CA", "Oakland, CA",
     "San Diego, CA", "Seattle, WA", "Portland, OR", "Austin, TX", "Dallas, TX", "Houston, TX",
     "Chicago, IL", "Boston, MA", "Denver, CO", "Miami, FL", "Atlanta, GA", "Nashville, TN",
     "Philadelphia, PA", "Minneapolis, MN", "Phoenix, AZ",
 ];
+#[rustfmt::skip]
 const US_BANKS: &[&str] = &[
     "Chase", "Bank of America", "Wells Fargo", "Citibank", "Capital One", "U.S. Bank", "Ally Bank",
     "PNC Bank", "Charles Schwab Bank",
 ];
+#[rustfmt::skip]
 const UK_CITIES: &[&str] = &[
     "London", "Manchester", "Bristol", "Leeds", "Edinburgh", "Glasgow", "Liverpool", "Cardiff",
     "Brighton", "Cambridge",
 ];
-const UK_BANKS: &[&str] =
-    &["Barclays", "HSBC", "Lloyds Bank", "NatWest", "Santander UK", "Nationwide", "Monzo", "Starling"];
+const UK_BANKS: &[&str] = &[
+    "Barclays",
+    "HSBC",
+    "Lloyds Bank",
+    "NatWest",
+    "Santander UK",
+    "Nationwide",
+    "Monzo",
+    "Starling",
+];
 
 const US: Country = Country {
     market: Market::Us,
@@ -57,7 +71,6 @@ const UK: Country = Country {
     market: Market::Uk,
     code: "GB",
     currency: "GBP",
-    rate: 790,
     cities: UK_CITIES,
     banks: UK_BANKS,
     ..US
@@ -68,7 +81,7 @@ const fn euro(
     cities: &'static [&'static str],
     banks: &'static [&'static str],
 ) -> Country {
-    Country { market: Market::Eu, code, currency: "EUR", rate: 920, cities, banks, ..US }
+    Country { market: Market::Eu, code, currency: "EUR", cities, banks, ..US }
 }
 
 const GERMANY: Country = euro(
@@ -102,7 +115,7 @@ const fn abroad(
     (currency, digits, rate, step): (&'static str, u8, u64, u64),
     cities: &'static [&'static str],
 ) -> Country {
-    Country { market: Market::Eu, code, currency, digits, rate, step, cities, banks: US_BANKS }
+    Country { market: Market::World, code, currency, digits, rate, step, cities, banks: US_BANKS }
 }
 
 /// Where people live, and how many of a hundred do.

@@ -125,6 +125,16 @@ impl Sums {
         out
     }
 
+    /// Visits the cells of what [`Sums::encode`] wrote, and returns the largest and the smallest
+    /// amount; `None` when it is damaged.
+    pub fn visit(
+        mut bytes: &[u8],
+        visit: impl FnMut(Dims, Cell),
+    ) -> Option<(Option<Extreme>, Option<Extreme>)> {
+        let extremes = visit_sums(&mut bytes, visit)?;
+        bytes.is_empty().then_some(extremes)
+    }
+
     /// Reads what [`Sums::encode`] wrote; `None` when it is damaged.
     #[must_use]
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
@@ -261,6 +271,15 @@ fn put_sums(out: &mut Vec<u8>, sums: &Sums) {
 
 fn take_sums(bytes: &mut &[u8]) -> Option<Sums> {
     let mut cells = BTreeMap::new();
+    let (largest, smallest) = visit_sums(bytes, |dims, cell| {
+        cells.insert(dims, cell);
+    })?;
+    Some(Sums { cells, largest, smallest })
+}
+
+type Extremes = (Option<Extreme>, Option<Extreme>);
+
+fn visit_sums(bytes: &mut &[u8], mut visit: impl FnMut(Dims, Cell)) -> Option<Extremes> {
     for _ in 0..take_number(bytes)? {
         let tag = take_byte(bytes)?;
         let product = if tag & PRODUCT_FLAG == 0 {
@@ -278,11 +297,9 @@ fn take_sums(bytes: &mut &[u8]) -> Option<Sums> {
             product,
         };
         let count = u64::try_from(take_number(bytes)?).ok()?;
-        cells.insert(dims, Cell { count, total: take_total(bytes)? });
+        visit(dims, Cell { count, total: take_total(bytes)? });
     }
-    let largest = take_extreme(bytes)?;
-    let smallest = take_extreme(bytes)?;
-    Some(Sums { cells, largest, smallest })
+    Some((take_extreme(bytes)?, take_extreme(bytes)?))
 }
 
 fn take_extreme(bytes: &mut &[u8]) -> Option<Option<Extreme>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Delta;
+use super::{Delta, SLOTS_PER_DAY};
 use super::bucket::{Sums, put_number, take_byte, take_number};
 use crate::time::{Day, Month, Timestamp};
 
@@ -50,37 +50,116 @@ impl MonthSums {
         self.sums.cells.is_empty()
     }
 
-    /// The bytes for [`decode_month_counts`].
+    /// The bytes for [`decode_month_counts`]: for each day its place, its total, and its slots,
+    /// as pairs while they are few and as a row of 96 numbers when they are many.
     #[must_use]
     pub fn encode_counts(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.counts.len() * 6);
         for (place, slots) in &self.counts {
             out.push(*place);
-            put_number(&mut out, slots.len() as u128);
-            for (slot, count) in slots {
-                out.push(*slot);
-                put_number(&mut out, (*count).into());
+            put_number(&mut out, slots.iter().map(|(_, count)| u128::from(*count)).sum());
+            let row = (slots.len() > PAIRS_MAX).then(|| row(slots)).flatten();
+            put_number(&mut out, if row.is_some() { 0 } else { slots.len() as u128 });
+            match row {
+                Some(row) => out.extend(row.iter().flat_map(|count| count.to_le_bytes())),
+                None => {
+                    for (slot, count) in slots {
+                        out.push(*slot);
+                        put_number(&mut out, (*count).into());
+                    }
+                }
             }
         }
         out
     }
 }
 
-/// Reads what [`MonthSums::encode_counts`] wrote, a day at a time: its place in the month and its
-/// slots. `None` when the bytes are damaged.
+/// The most slots of a day that are written as pairs.
+const PAIRS_MAX: usize = 32;
+const ROW: usize = SLOTS_PER_DAY as usize;
+
+/// A day as one number per slot; `None` when a number is too large for that.
+fn row(slots: &[(u8, u64)]) -> Option<[u16; ROW]> {
+    let mut row = [0; ROW];
+    for (slot, count) in slots {
+        *row.get_mut(usize::from(*slot))? = u16::try_from(*count).ok()?;
+    }
+    Some(row)
+}
+
+/// How many items of a day count, in all and by slot.
+#[derive(Clone, Copy, Debug)]
+pub struct DayCounts<'a> {
+    pub total: u64,
+    slots: Slots<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slots<'a> {
+    Pairs(&'a [u8]),
+    Row(&'a [u8]),
+}
+
+impl DayCounts<'_> {
+    /// How many items count in the slots before this one.
+    #[must_use]
+    pub fn before(&self, slot: u8) -> u64 {
+        match self.slots {
+            Slots::Pairs(_) => {
+                let pairs = self.pairs();
+                pairs.iter().filter(|(at, _)| *at < slot).map(|(_, count)| count).sum()
+            }
+            Slots::Row(row) => {
+                let (counts, _) = row.as_chunks::<2>();
+                let counts = counts.iter().take(slot.into());
+                counts.map(|count| u64::from(u16::from_le_bytes(*count))).sum()
+            }
+        }
+    }
+
+    /// The slots that have items.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(u8, u64)> {
+        let mut pairs = Vec::new();
+        match self.slots {
+            Slots::Pairs(mut bytes) => {
+                while let (Some(slot), Some(count)) = (take_byte(&mut bytes), take_number(&mut bytes)) {
+                    pairs.push((slot, u64::try_from(count).unwrap_or(u64::MAX)));
+                }
+            }
+            Slots::Row(row) => {
+                let (counts, _) = row.as_chunks::<2>();
+                let counts = counts.iter().map(|count| u64::from(u16::from_le_bytes(*count)));
+                pairs.extend((0_u8..).zip(counts).filter(|(_, count)| *count > 0));
+            }
+        }
+        pairs
+    }
+}
+
+/// Reads what [`MonthSums::encode_counts`] wrote, a day at a time with its place in the month.
+/// `None` when the bytes are damaged.
 pub fn decode_month_counts(
     mut bytes: &[u8],
-    mut visit: impl FnMut(u8, &[(u8, u64)]),
+    mut visit: impl FnMut(u8, DayCounts<'_>),
 ) -> Option<()> {
-    let mut slots = Vec::with_capacity(96);
     while let Some((place, rest)) = bytes.split_first() {
         bytes = rest;
-        slots.clear();
-        for _ in 0..take_number(&mut bytes)? {
-            let slot = take_byte(&mut bytes)?;
-            slots.push((slot, u64::try_from(take_number(&mut bytes)?).ok()?));
-        }
-        visit(*place, &slots);
+        let total = u64::try_from(take_number(&mut bytes)?).ok()?;
+        let pairs = take_number(&mut bytes)?;
+        let slots = if pairs == 0 {
+            let (row, rest) = bytes.split_at_checked(ROW * 2)?;
+            bytes = rest;
+            Slots::Row(row)
+        } else {
+            let all = bytes;
+            for _ in 0..pairs {
+                take_byte(&mut bytes)?;
+                take_number(&mut bytes)?;
+            }
+            Slots::Pairs(all.get(..all.len() - bytes.len())?)
+        };
+        visit(*place, DayCounts { total, slots });
     }
     Some(())
 }
@@ -90,7 +169,7 @@ pub fn decode_month_counts(
 pub fn decode_month(sums: &[u8], counts: &[u8], updated_at: Timestamp) -> Option<MonthSums> {
     let mut month = MonthSums { sums: Sums::decode(sums)?, updated_at, ..MonthSums::default() };
     decode_month_counts(counts, |place, slots| {
-        month.counts.insert(place, slots.to_vec());
+        month.counts.insert(place, slots.pairs());
     })?;
     Some(month)
 }

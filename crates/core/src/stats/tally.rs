@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, slot_start};
 use crate::money::{Amount, Currency, Total};
 use crate::time::{Day, Month, Timestamp, date_in, midnight};
-use crate::transaction::{Side, Transaction};
+use crate::transaction::{Side, Status, Transaction, TransactionType};
 
 /// The time that a question is about. `from` is in it, `to` is not.
 #[derive(Clone, Debug)]
@@ -114,12 +114,21 @@ impl From<&Transaction> for Item {
     }
 }
 
+const COMMON: usize = 64;
+
+fn place_of(dims: &Dims) -> usize {
+    dims.transaction_type as usize * 8 + dims.status as usize * 2 + dims.side as usize
+}
+
 /// Adds up one currency.
 #[derive(Debug)]
 pub struct Tally {
     currency: Currency,
     tz: TimeZone,
-    cells: BTreeMap<Dims, Cell>,
+    /// The cells without a product of their own, by [`place_of`].
+    common: [Cell; COMMON],
+    /// The cells with one.
+    special: BTreeMap<Dims, Cell>,
     largest: Option<Amount>,
     smallest: Option<Amount>,
     days: BTreeMap<Date, u64>,
@@ -132,7 +141,8 @@ impl Tally {
         Self {
             currency,
             tz,
-            cells: BTreeMap::new(),
+            common: [Cell::default(); COMMON],
+            special: BTreeMap::new(),
             largest: None,
             smallest: None,
             days: BTreeMap::new(),
@@ -205,10 +215,59 @@ impl Tally {
     }
 
     fn add_cell(&mut self, dims: &Dims, cell: Cell) {
-        match self.cells.get_mut(dims) {
+        match self.common.get_mut(place_of(dims)).filter(|_| dims.product.is_none()) {
             Some(sum) => sum.add(cell),
-            None => drop(self.cells.insert(dims.clone(), cell)),
+            None => self.special.entry(dims.clone()).or_default().add(cell),
         }
+    }
+
+    /// The cells that have items.
+    fn cells(&self) -> Vec<(Dims, Cell)> {
+        let mut cells: Vec<(Dims, Cell)> = Vec::new();
+        for transaction_type in TransactionType::ALL {
+            for status in Status::ALL {
+                for side in Side::ALL {
+                    let (transaction_type, status, side) = (*transaction_type, *status, *side);
+                    let dims = Dims { transaction_type, status, side, product: None };
+                    let cell = self.common.get(place_of(&dims)).copied().unwrap_or_default();
+                    cells.push((dims, cell));
+                }
+            }
+        }
+        cells.extend(self.special.iter().map(|(dims, cell)| (dims.clone(), *cell)));
+        cells.retain(|(_, cell)| cell.count > 0);
+        cells
+    }
+
+    /// Adds a month as it is kept; `counts` says when its items were. `None` when it is damaged.
+    ///
+    /// Returns false, and adds nothing, when an extreme is only a bound that could matter: then its
+    /// days must be added one by one.
+    pub fn add_month(
+        &mut self,
+        month: Month,
+        sums: &[u8],
+        counts: &[u8],
+        at: Timestamp,
+    ) -> Option<bool> {
+        let (largest, smallest) = Sums::visit(sums, |_, _| ())?;
+        let bounds = Sums { largest, smallest, ..Sums::default() };
+        if self.unsure(&bounds) {
+            return Some(false);
+        }
+        self.add_sums(&bounds, at);
+        Sums::visit(sums, |dims, cell| self.add_cell(&dims, cell))?;
+        let first = month.first_day().0;
+        super::decode_month_counts(counts, |place, counts| {
+            let (first, last, from) = self.split(Day(first + i32::from(place)));
+            let before = if from == 0 { 0 } else { counts.before(from) };
+            for (date, count) in [(first, before), (last, counts.total - before)] {
+                if count > 0 {
+                    *self.days.entry(date).or_default() += count;
+                }
+            }
+        })?;
+        Some(true)
     }
 
     /// Says how many items count in the slots of a UTC day.
@@ -235,14 +294,15 @@ impl Tally {
     /// The answer; `None` when there is no item at all.
     #[must_use]
     pub fn finish(self) -> Option<Statistics> {
-        if self.cells.is_empty() {
+        let cells = self.cells();
+        if cells.is_empty() {
             return None;
         }
         let currency = self.currency;
         let text = |total: Total| total.to_text(currency);
         let sum = |keep: &dyn Fn(&Dims) -> bool| {
             let mut sum = Cell::default();
-            for (_, cell) in self.cells.iter().filter(|(dims, _)| keep(dims)) {
+            for (_, cell) in cells.iter().filter(|(dims, _)| keep(dims)) {
                 sum.add(*cell);
             }
             sum
@@ -254,7 +314,7 @@ impl Tally {
         let part = |cell: Cell| Part { transaction_count: cell.count, total: text(cell.total) };
         let mut by_type = BTreeMap::new();
         let mut by_status = BTreeMap::new();
-        for dims in self.cells.keys() {
+        for (dims, _) in &cells {
             let (kind, status) = (dims.transaction_type, dims.status);
             if dims.status.counts() {
                 by_type

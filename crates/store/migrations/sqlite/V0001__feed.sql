@@ -46,34 +46,33 @@ create table events (
     body text not null
 ) strict;
 
-create index events_user on events (user, seq);
+-- The events of each user: one token per event, the user's, under the event's number. Postings are
+-- written in pieces and merged, which is much cheaper than a row in a random place of an index.
+create virtual table events_user using fts5 (
+    user,
+    content = '',
+    columnsize = 0,
+    detail = none,
+    tokenize = "ascii"
+);
+
 -- The history of an item that is gone begins at its last event.
 create index events_deleted on events (transaction_id)
     where event_type = 'transaction.deleted';
 
--- Statistics: a day of a user in a currency, in three depths of detail.
-create table buckets (
-    user integer not null,
-    currency text not null,
-    digits integer not null,
-    day integer not null,
-    updated_at integer not null,
-    summary blob not null,
-    counts blob not null,
-    slots blob not null,
-    primary key (user, currency, digits, day)
-) strict, without rowid;
-
--- The same for a month, whose days are not told apart but for when their items were.
-create table months (
+-- Statistics of a user in a currency: of a month (day 0) and of each of its days, side by side, so
+-- that one write touches one page. A month keeps no slots; its counts tell its days apart.
+create table statistics (
     user integer not null,
     currency text not null,
     digits integer not null,
     month integer not null,
+    day integer not null,
     updated_at integer not null,
     sums blob not null,
     counts blob not null,
-    primary key (user, currency, digits, month)
+    slots blob,
+    primary key (user, currency, digits, month, day)
 ) strict, without rowid;
 
 -- Answers that a repeated request gets again; numbered in time order, so that old ones go first.

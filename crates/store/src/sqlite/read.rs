@@ -439,13 +439,13 @@ pub fn changes(conn: &Connection, user: &UserId, after: EventSeq, limit: u32) ->
         return Ok(Changes { next: after, ..Changes::default() });
     };
     let sql = format!(
-        "select {EVENT} from events e where e.user = :user and e.seq > :after \
-         order by e.seq limit :limit"
+        "select {EVENT} from events_user u cross join events e on e.seq = u.rowid \
+         where u.events_user match :user and u.rowid > :after order by u.rowid limit :limit"
     );
     let mut select = conn.prepare_cached(&sql)?;
     let limit = limit as usize;
     let mut rows = select.query(named_params! {
-        ":user": number, ":after": after.0, ":limit": limit as i64 + 1,
+        ":user": format!("\"{}\"", codec::prefix(number)), ":after": after.0, ":limit": limit as i64 + 1,
     })?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {

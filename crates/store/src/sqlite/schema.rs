@@ -15,7 +15,7 @@ embed_migrations!("migrations/sqlite");
 const APPLICATION_ID: i64 = 0x4441_5942;
 /// The writer's page cache, in KiB. SQLite walks all of it after many a commit to a file below one
 /// gigabyte (it moves pages by way of a number behind the last), so more is not faster.
-const WRITER_CACHE_KIB: i64 = 24 * 1024;
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 
 /// A file that is this process's.
 pub struct Opened {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use daybook_core::limits::SERIES_POINTS_MAX;
 use daybook_core::stats::{
     Bucket, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Span, Statistics, Sums,
-    Tally, decode_counts, decode_month_counts, plan_day, slot_start, takes_whole_month,
+    Tally, decode_counts, plan_day, slot_start, takes_whole_month,
 };
 use daybook_core::time::{Day, Month};
 use daybook_core::{Currency, Timestamp, Transaction, UserId};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row};
 
 use super::read::user_number;
 use crate::codec::{self, ITEM};
@@ -17,21 +17,43 @@ use crate::{Error, Result};
 
 /// How many items a user has, of any status.
 pub fn items(conn: &Connection, user: i64) -> Result<u64> {
-    let mut select = conn.prepare_cached("select sums from months where user = ?1")?;
-    let mut rows = select.query([user])?;
     let mut items = 0;
-    while let Some(row) = rows.next()? {
-        items += sums(row, 0)?.items();
-    }
+    months(conn, user, &mut |row| {
+        items += sums(row, SUMS)?.items();
+        Ok(())
+    })?;
     Ok(items)
+}
+
+/// Walks a user's months, jumping over their days.
+fn months(
+    conn: &Connection,
+    user: i64,
+    visit: &mut dyn FnMut(&Row) -> Result<()>,
+) -> Result<()> {
+    let mut next = conn.prepare_cached(
+        "select currency, digits, month, day, updated_at, sums, counts from statistics \
+         where user = ?1 and (currency, digits, month) > (?2, ?3, ?4) \
+         order by currency, digits, month, day limit 1",
+    )?;
+    let mut last = (String::new(), 0_i64, 0_i64);
+    loop {
+        let mut rows = next.query((user, &last.0, last.1, last.2))?;
+        let Some(row) = rows.next()? else {
+            return Ok(());
+        };
+        last = (row.get(0)?, row.get(1)?, row.get(2)?);
+        visit(row)?;
+    }
 }
 
 /// One row of the buckets: its currency, its day, when it changed, and the row for the rest.
 type Visit<'a> = &'a mut dyn FnMut(Currency, Day, Timestamp, &Row) -> Result<()>;
 
-const SUMMARY: usize = 4;
-const COUNTS: usize = 5;
-const SLOTS: usize = 6;
+/// Columns of a row of statistics, behind its currency, digits, month, day and last change.
+const SUMS: usize = 5;
+const COUNTS: usize = 6;
+const SLOTS: usize = 7;
 
 #[derive(Clone, Copy)]
 struct Days {
@@ -47,23 +69,26 @@ fn buckets(
     only: Option<Currency>,
     visit: Visit,
 ) -> Result<()> {
+    let (first, last) = (days.first.month().0, days.last.month().0);
     let mut sql = String::from(
-        "select currency, digits, day, updated_at, summary, counts, slots from buckets \
-         where user = ?1 and day >= ?2 and day <= ?3",
+        "select currency, digits, month, day, updated_at, sums, counts, slots \
+         from statistics where user = ?1 and month >= ?2 and month <= ?3 and day > 0",
     );
     if only.is_some() {
         sql.push_str(" and currency = ?4 and digits = ?5");
     }
-    sql.push_str(" order by currency, digits, day");
+    sql.push_str(" order by currency, digits, month, day");
     let mut select = conn.prepare_cached(&sql)?;
-    let (first, last) = (days.first.0, days.last.0);
     let mut rows = match only {
         Some(only) => select.query((user, first, last, only.code(), only.digits()))?,
         None => select.query((user, first, last))?,
     };
     while let Some(row) = rows.next()? {
-        let updated_at = Timestamp::from_micros(row.get(3)?);
-        visit(codec::currency(row, 0)?, Day(row.get(2)?), updated_at, row)?;
+        let day = codec::day(row, 2)?;
+        if (days.first..=days.last).contains(&day) {
+            let updated_at = Timestamp::from_micros(row.get(4)?);
+            visit(codec::currency(row, 0)?, day, updated_at, row)?;
+        }
     }
     Ok(())
 }
@@ -79,38 +104,26 @@ pub fn totals(
     };
     let look = Look { conn, user, number };
     let mut tallies: BTreeMap<Currency, Tally> = BTreeMap::new();
-    let mut select = conn.prepare_cached(
-        "select currency, digits, month, updated_at, sums, counts from months \
-         where user = :user and month >= :first and month <= :last",
-    )?;
     let (first, last) = span.days();
-    let (first, last) = (first.month(), last.month());
-    let mut rows = select.query(named_params! {
-        ":user": number, ":first": first.0, ":last": last.0,
-    })?;
-    while let Some(row) = rows.next()? {
+    let wanted = first.month()..=last.month();
+    months(conn, number, &mut |row| {
         let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
-        if !currencies.is_empty() && !currencies.iter().any(|code| code == currency.code()) {
-            continue;
+        let named = |code: &String| code == currency.code();
+        if !wanted.contains(&month) || !(currencies.is_empty() || currencies.iter().any(named)) {
+            return Ok(());
         }
         let tally = tallies
             .entry(currency)
             .or_insert_with(|| Tally::new(currency, span.tz.clone()));
-        let all = sums(row, SUMMARY)?;
-        if !takes_whole_month(month, span) || tally.unsure(&all) {
-            look.days(month, span, currency, tally)?;
-            continue;
-        }
-        tally.add_sums(&all, Timestamp::from_micros(row.get(3)?));
-        let counts = row.get_ref(COUNTS)?.as_blob().ok();
-        let first = month.first_day().0;
-        let counted = counts.and_then(|bytes| {
-            decode_month_counts(bytes, |place, slots| {
-                tally.count_day(Day(first + i32::from(place)), slots);
-            })
-        });
-        counted.ok_or_else(|| damaged("counts"))?;
-    }
+        let at = Timestamp::from_micros(row.get(4)?);
+        let blob = |at: usize| row.get_ref(at).ok().and_then(|value| value.as_blob().ok());
+        let added = takes_whole_month(month, span)
+            && blob(SUMS)
+                .zip(blob(COUNTS))
+                .and_then(|(sums, counts)| tally.add_month(month, sums, counts, at))
+                .ok_or_else(|| damaged("months"))?;
+        if added { Ok(()) } else { look.days(month, span, currency, tally) }
+    })?;
     Ok(tallies.into_values().filter_map(Tally::finish).collect())
 }
 
@@ -143,7 +156,7 @@ pub fn series(
         }
         match plan_day(day, span) {
             DayPlan::Whole if tally.takes_whole(day) => {
-                tally.add_day(day, &sums(row, SUMMARY)?);
+                tally.add_day(day, &sums(row, SUMS)?);
             }
             DayPlan::Whole => tally.add_slots(day, &read_slots(row)?, |_| true),
             DayPlan::Parts { slots, cut } => {
@@ -193,7 +206,7 @@ impl Look<'_> {
                 DayPlan::Whole => {
                     let counts = row.get_ref(COUNTS)?.as_blob().ok().and_then(decode_counts);
                     let counts = counts.ok_or_else(|| damaged("counts"))?;
-                    tally.add_day(day, &sums(row, SUMMARY)?, &counts, at)
+                    tally.add_day(day, &sums(row, SUMS)?, &counts, at)
                 }
                 DayPlan::Parts { slots, cut } => {
                     let unsure = tally.add_slots(day, &read_slots(row)?, &slots, at);

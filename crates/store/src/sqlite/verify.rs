@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
 use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
-use daybook_core::time::{Day, Month};
+use daybook_core::time::Month;
 use daybook_core::{Currency, EventSeq, Json, Timestamp, Transaction, UserId};
 use rusqlite::Connection;
 
@@ -33,6 +33,7 @@ pub fn verify(conn: &Connection, progress: Progress<'_>) -> Result<Verified> {
     verify.users(all, progress)?;
     verify.events(all)?;
     verify.index()?;
+    verify.index_of_events()?;
     conn.execute_batch("commit")?;
     progress(all, all);
     Ok(verify.found)
@@ -136,19 +137,20 @@ impl Verify<'_> {
         mut expected: BTreeMap<BucketKey, Bucket>,
     ) -> Result<()> {
         let mut select = self.conn.prepare_cached(
-            "select currency, digits, day, summary, counts, slots from buckets where user = ?1",
+            "select currency, digits, month, day, sums, counts, slots from statistics \
+             where user = ?1 and day > 0",
         )?;
         let mut rows = select.query([number])?;
         while let Some(row) = rows.next()? {
             self.found.buckets += 1;
-            let (currency, day) = (codec::currency(row, 0)?, Day(row.get(2)?));
+            let (currency, day) = (codec::currency(row, 0)?, codec::day(row, 2)?);
             let name = format!("{user}, {currency}, {}", day.start());
             let key = BucketKey { user_id: user.clone(), currency, day };
             let Some(counted) = expected.remove(&key) else {
                 self.differs("statistics", format!("{name}: counted, but there are no items"));
                 continue;
             };
-            let kept: [Vec<u8>; 3] = [row.get(3)?, row.get(4)?, row.get(5)?];
+            let kept: [Vec<u8>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
             let Some(slots) = Bucket::decode_slots(&kept[2]) else {
                 self.differs("statistics", format!("{name}: unreadable"));
                 continue;
@@ -176,13 +178,14 @@ impl Verify<'_> {
         mut expected: BTreeMap<(Currency, Month), MonthSums>,
     ) -> Result<()> {
         let mut select = self.conn.prepare_cached(
-            "select currency, digits, month, sums, counts, updated_at from months where user = ?1",
+            "select currency, digits, month, sums, counts, updated_at from statistics \
+             where user = ?1 and day = 0",
         )?;
         let mut rows = select.query([number])?;
         while let Some(row) = rows.next()? {
             let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
             let counted = expected.remove(&(currency, month)).unwrap_or_default();
-            let kept = codec::month(row, 3)?;
+            let kept = codec::month(row.get_ref(3)?, row.get_ref(4)?, row.get(5)?)?;
             if kept.counts != counted.counts || !same_sums(&kept.sums, &counted.sums) {
                 let first = month.first_day().start();
                 let what = format!("{user}, {currency}, month of {first}: adds up differently");
@@ -226,6 +229,31 @@ impl Verify<'_> {
         }
         if alive != i64::try_from(items).unwrap_or(i64::MAX) {
             let what = format!("the events leave {alive} items, the feed has {items}");
+            self.differs("events", what);
+        }
+        Ok(())
+    }
+
+    /// Compares the events of each user with the log.
+    fn index_of_events(&mut self) -> Result<()> {
+        self.conn.execute_batch(
+            "create virtual table if not exists temp.event_postings \
+             using fts5vocab (main, events_user, instance)",
+        )?;
+        let sum = |sum: u64, user: &str, seq: i64| sum.wrapping_add(mark(user, seq));
+        let (mut expected, mut found) = (0, 0);
+        let mut events = self.conn.prepare("select user, seq from events")?;
+        let mut rows = events.query([])?;
+        while let Some(row) = rows.next()? {
+            expected = sum(expected, &codec::prefix(row.get(0)?), row.get(1)?);
+        }
+        let mut postings = self.conn.prepare("select term, doc from temp.event_postings")?;
+        let mut rows = postings.query([])?;
+        while let Some(row) = rows.next()? {
+            found = sum(found, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?, row.get(1)?);
+        }
+        if expected != found {
+            let what = "the index of events by user differs from the events".to_owned();
             self.differs("events", what);
         }
         Ok(())

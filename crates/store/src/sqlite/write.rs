@@ -8,14 +8,14 @@ use std::time::Duration;
 use daybook_core::command::ReadSet;
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{Bucket, BucketKey, Delta, MonthSums};
+use daybook_core::stats::{Bucket, BucketKey, Delta};
 use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
 use daybook_core::{Event, EventSeq, Submission, Timestamp, Transaction, UserId};
 use lru::LruCache;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::read;
-use crate::codec::{self, EVENT, ITEM};
+use crate::codec::{self, EVENT, ITEM, Place};
 use crate::sql::everything;
 use crate::{Error, Result};
 
@@ -181,6 +181,8 @@ fn insert_event(conn: &Connection, event: &Event, user: i64) -> Result<()> {
         event.previous.map(|seq| seq.0),
         &*event.body,
     ))?;
+    conn.prepare_cached("insert into events_user (rowid, user) values (?1, ?2)")?
+        .execute((event.seq.0, codec::prefix(user)))?;
     Ok(())
 }
 
@@ -330,83 +332,98 @@ fn index(
     Ok(())
 }
 
+/// Adds the deltas of a day to its bucket.
 fn count(conn: &Connection, user: i64, key: &BucketKey, deltas: &[Delta]) -> Result<()> {
-    let (currency, digits, day) = codec::bucket_params(key);
-    let mut find = conn.prepare_cached(
-        "select slots, updated_at from buckets \
-         where user = ?1 and currency = ?2 and digits = ?3 and day = ?4",
-    )?;
-    let found: Option<(Vec<u8>, i64)> = find
-        .query_row((user, currency, digits, day), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let mut bucket = Bucket::default();
-    if let Some((slots, updated_at)) = found {
-        bucket.slots = Bucket::decode_slots(&slots).ok_or_else(|| Error::Corrupt {
-            what: format!("the statistics of {} on day {day} are unreadable", key.user_id),
+    let place = Place::of_day(key);
+    let found = find_statistics(conn, user, &place, |row| {
+        let slots = row.get_ref(2)?.as_blob().ok().and_then(Bucket::decode_slots);
+        let slots = slots.ok_or_else(|| Error::Corrupt {
+            what: format!("the statistics of {} on {} are unreadable", key.user_id, key.day.start()),
         })?;
-        bucket.updated_at = Timestamp::from_micros(updated_at);
-    }
+        Ok(Bucket { slots, updated_at: Timestamp::from_micros(row.get(3)?) })
+    })?;
+    let mut bucket = found.unwrap_or_default();
     bucket.apply(deltas);
-    if bucket.is_empty() {
-        conn.prepare_cached(
-            "delete from buckets where user = ?1 and currency = ?2 and digits = ?3 and day = ?4",
-        )?
-        .execute((user, currency, digits, day))?;
-        return Ok(());
-    }
-    let mut insert = conn.prepare_cached(
-        "insert or replace into buckets \
-         (user, currency, digits, day, updated_at, summary, counts, slots) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    insert.execute((
-        user,
-        currency,
-        digits,
-        day,
-        bucket.updated_at.micros(),
-        bucket.summary().encode(),
-        bucket.encode_counts(),
-        bucket.encode_slots(),
-    ))?;
-    Ok(())
+    let kept = (!bucket.is_empty()).then(|| Kept {
+        updated_at: bucket.updated_at,
+        sums: bucket.summary().encode(),
+        counts: bucket.encode_counts(),
+        slots: Some(bucket.encode_slots()),
+    });
+    keep_statistics(conn, user, &place, kept)
 }
 
+/// Adds the deltas of the days of a month to it.
 fn count_month(
     conn: &Connection,
     user: i64,
     key: &BucketKey,
     days: &[(&BucketKey, &Vec<Delta>)],
 ) -> Result<()> {
-    let (currency, digits, _) = codec::bucket_params(key);
-    let number = key.day.month().0;
-    let mut find = conn.prepare_cached(
-        "select sums, counts, updated_at from months \
-         where user = ?1 and currency = ?2 and digits = ?3 and month = ?4",
-    )?;
-    let mut rows = find.query((user, currency, digits, number))?;
-    let mut month = match rows.next()? {
-        Some(row) => codec::month(row, 0)?,
-        None => MonthSums::default(),
-    };
-    drop(rows);
+    let place = Place::of_month(key.currency, key.day.month());
+    let found = find_statistics(conn, user, &place, |row| {
+        codec::month(row.get_ref(0)?, row.get_ref(1)?, row.get(3)?)
+    })?;
+    let mut month = found.unwrap_or_default();
     for (key, deltas) in days {
         month.apply(key.day, deltas);
     }
-    if month.is_empty() {
-        conn.prepare_cached(
-            "delete from months where user = ?1 and currency = ?2 and digits = ?3 and month = ?4",
-        )?
-        .execute((user, currency, digits, number))?;
-        return Ok(());
-    }
-    let mut insert = conn.prepare_cached(
-        "insert or replace into months \
-         (user, currency, digits, month, updated_at, sums, counts) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    let kept = (!month.is_empty()).then(|| Kept {
+        updated_at: month.updated_at,
+        sums: month.sums.encode(),
+        counts: month.encode_counts(),
+        slots: None,
+    });
+    keep_statistics(conn, user, &place, kept)
+}
+
+fn find_statistics<T>(
+    conn: &Connection,
+    user: i64,
+    place: &Place,
+    read: impl FnOnce(&Row) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut find = conn.prepare_cached(
+        "select sums, counts, slots, updated_at from statistics \
+         where user = ?1 and currency = ?2 and digits = ?3 and month = ?4 and day = ?5",
     )?;
-    let (sums, counts) = (month.sums.encode(), month.encode_counts());
-    insert.execute((user, currency, digits, number, month.updated_at.micros(), sums, counts))?;
+    let mut rows = find.query((user, &place.code, place.digits, place.month, place.day))?;
+    rows.next()?.map(read).transpose()
+}
+
+/// The statistics of a day or of a month, as they are to be.
+struct Kept {
+    updated_at: Timestamp,
+    sums: Vec<u8>,
+    counts: Vec<u8>,
+    slots: Option<Vec<u8>>,
+}
+
+fn keep_statistics(conn: &Connection, user: i64, place: &Place, kept: Option<Kept>) -> Result<()> {
+    let Some(kept) = kept else {
+        conn.prepare_cached(
+            "delete from statistics \
+             where user = ?1 and currency = ?2 and digits = ?3 and month = ?4 and day = ?5",
+        )?
+        .execute((user, &place.code, place.digits, place.month, place.day))?;
+        return Ok(());
+    };
+    let mut insert = conn.prepare_cached(
+        "insert or replace into statistics \
+         (user, currency, digits, month, day, updated_at, sums, counts, slots) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    insert.execute((
+        user,
+        &place.code,
+        place.digits,
+        place.month,
+        place.day,
+        kept.updated_at.micros(),
+        kept.sums,
+        kept.counts,
+        kept.slots,
+    ))?;
     Ok(())
 }
 
