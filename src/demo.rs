@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use daybook_core::UserId;
+use daybook_core::sample::Users;
 use daybook_server::app::{self, App};
 use daybook_server::config::{Exposure, Flag};
 use daybook_store::Store;
@@ -114,7 +115,7 @@ async fn fill(store: &Arc<dyn Store>) -> anyhow::Result<u64> {
     let mut recorded = 0;
     let others = OTHERS.iter().map(|name| (*name, OTHER_ITEMS));
     for (seed, (name, count)) in (1..).zip([(USER, USER_ITEMS)].into_iter().chain(others)) {
-        let users = vec![UserId::parse(name).map_err(usage)?];
+        let users = Users::new(UserId::parse(name).map_err(usage)?, Vec::new());
         recorded += seed::record(
             store,
             Plan {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use daybook_core::transaction::Vocabulary;
-use daybook_core::{Action, NewTransaction, Submission, UserId};
+use daybook_core::sample::{Sampler, Users};
+use daybook_core::{Action, Submission, UserId};
 use daybook_server::app;
 use daybook_store::Store;
 use serde_json::json;
@@ -52,10 +52,9 @@ pub struct Args {
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
-    let name = |number: u32| UserId::parse(&format!("sample_user_{number:06}"));
     let users = match args.users {
-        Some(users) => (1..=users).map(name).collect(),
-        None => UserId::parse(&args.user).map(|user| vec![user]),
+        Some(users) => Users::numbered("sample_user_", users),
+        None => UserId::parse(&args.user).map(|user| Users::new(user, Vec::new())),
     };
     let users = users.map_err(|wrong| usage(format!("--user: {wrong}")))?;
     let store = open_store(&config).await?;
@@ -83,8 +82,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 
 /// What to make.
 pub struct Plan {
-    /// Not empty; they take turns.
-    pub users: Vec<UserId>,
+    pub users: Users,
     pub count: u64,
     pub seed: u64,
     pub days: u32,
@@ -94,7 +92,9 @@ pub struct Plan {
 pub async fn record(store: &Arc<dyn Store>, plan: Plan) -> anyhow::Result<(u64, Duration)> {
     let started = Instant::now();
     let bar = progress("seeding", plan.count);
-    let mut items = items(plan);
+    let sampler = Sampler::new(plan.seed, plan.users, app::now()).days(plan.days);
+    // A store likes items in the order in which they happened.
+    let mut items = sampler.oldest_first(plan.count);
     // While one batch is committed, the next one is made.
     let mut batch: Vec<Action> = items.by_ref().take(BATCH).map(Action::Record).collect();
     while !batch.is_empty() {
@@ -116,27 +116,4 @@ pub async fn record(store: &Arc<dyn Store>, plan: Plan) -> anyhow::Result<(u64, 
     }
     bar.finish_and_clear();
     Ok((bar.position(), started.elapsed()))
-}
-
-/// The sample items, one after the other.
-fn items(plan: Plan) -> impl Iterator<Item = NewTransaction> {
-    use daybook_core::kind::KINDS;
-    use daybook_core::{Amount, Timestamp};
-    let vocabulary = Vocabulary::default();
-    let now = app::now().micros();
-    (0..plan.count).filter_map(move |number| {
-        let mix = (number ^ plan.seed.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let pick = |bound: u64, shift: u32| (mix.rotate_left(shift) >> 20) % bound.max(1);
-        let kind = KINDS.get(usize::try_from(pick(8, 0)).ok()?)?;
-        let user = plan
-            .users
-            .get(usize::try_from(number).ok()? % plan.users.len())?;
-        let mut new =
-            NewTransaction::parse(kind.example(), app::new_id(), Some(user), &vocabulary).ok()?;
-        new.amount = Amount::from_minor(i128::from(pick(50_000, 7)) + 1, new.currency)?;
-        let back = pick(u64::from(plan.days) * 86_400, 13);
-        let micros = i64::try_from(back).ok()? * daybook_core::time::US_PER_S;
-        new.created_at = Some(Timestamp::from_micros(now - micros));
-        Some(new)
-    })
 }

@@ -3,38 +3,36 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use daybook_core::id::fnv128;
-use daybook_core::kind::KINDS;
+use daybook_core::sample::{self, Sampler, Users};
 use daybook_core::{Timestamp, UserId};
 use serde::Deserialize;
 
 use crate::client;
 
-/// The year that records are spread over begins here: 2025-10-09.
-const YEAR_START_US: i64 = 1_760_000_000_000_000;
-const YEAR_S: u128 = 365 * 86_400;
+/// The year that records are spread over ends here: 2026-10-09.
+const YEAR_END_US: i64 = 1_791_536_000_000_000;
 
-/// Request bodies of single creates: every kind, spread over so many users and a year. The same
-/// seed makes the same bodies.
-pub fn bodies(seed: u64, users: u32, count: usize) -> Result<Vec<String>> {
-    let body = |(number, kind): (usize, &&dyn daybook_core::kind::Kind)| {
-        let chance = fnv128(&[&seed.to_be_bytes(), &number.to_be_bytes()]);
-        let user = chance % u128::from(users);
-        let second = i64::try_from((chance >> 32) % YEAR_S)?;
-        let at = Timestamp::from_micros(YEAR_START_US + second * 1_000_000);
-        let fields = kind.example().trim_start().strip_prefix('{');
-        let fields = fields.context("an example is a JSON object")?;
-        Ok(format!(
-            r#"{{"user_id":"user_{user}","created_at":"{at}",{fields}"#
-        ))
-    };
-    KINDS
-        .iter()
-        .cycle()
-        .enumerate()
-        .take(count)
-        .map(body)
-        .collect()
+/// When recorded items happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Happened {
+    /// As they are recorded, the way of a running system.
+    Now,
+    /// In the past year, oldest first, the way of an import.
+    PastYear,
+}
+
+/// Request bodies of creates: every kind, spread over so many users. The same seed makes the same
+/// bodies.
+pub fn bodies(seed: u64, users: u32, count: usize, happened: Happened) -> Result<Vec<String>> {
+    let users = Users::numbered("user_", users).map_err(anyhow::Error::msg)?;
+    let sampler = Sampler::new(seed, users, Timestamp::from_micros(YEAR_END_US));
+    let items = sampler.oldest_first(u64::try_from(count)?).map(|mut item| {
+        if let Happened::Now = happened {
+            item.created_at = None;
+        }
+        sample::body(&item)
+    });
+    Ok(items.collect())
 }
 
 /// A JSON array of bodies.
@@ -72,9 +70,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_valid_bodies() {
-        let made = bodies(7, 20, 200).unwrap();
-        assert_eq!(made, bodies(7, 20, 200).unwrap());
-        assert_ne!(made, bodies(8, 20, 200).unwrap());
+        let made = bodies(7, 20, 200, Happened::PastYear).unwrap();
+        assert_eq!(made, bodies(7, 20, 200, Happened::PastYear).unwrap());
+        assert_ne!(made, bodies(8, 20, 200, Happened::PastYear).unwrap());
         assert_eq!(
             crate::raw::rows(&made).unwrap().len(),
             200,

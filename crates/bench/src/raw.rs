@@ -23,6 +23,7 @@ const INSERT_ROW: &str = "insert into transactions (pos, id, user, type, product
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1, ?14, ?15, ?16)";
 /// How much of a commit's index is in memory before it is written, as the store has it.
 const KEEP_MORE_WORDS: &str = "insert into search (search, rank) values ('hashsize', 16777216)";
+const MERGE_LATER: &str = "insert into search (search, rank) values ('automerge', 8)";
 const INSERT_WORDS: &str = "insert into search (rowid, body) values (?1, ?2)";
 
 /// A row, ready to be bound.
@@ -121,14 +122,15 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
 /// Opens a new file as the store does.
 fn open(file: &Path) -> Result<Connection> {
     let connection = Connection::open(file)?;
-    connection.pragma_update(None, "page_size", 8_192)?;
+    connection.pragma_update(None, "page_size", 4_096)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "cache_size", -64 * 1_024)?;
+    connection.pragma_update(None, "cache_size", -32 * 1_024)?;
     connection.pragma_update(None, "temp_store", "memory")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     connection.execute_batch(SCHEMA)?;
     connection.execute(KEEP_MORE_WORDS, [])?;
+    connection.execute(MERGE_LATER, [])?;
     Ok(connection)
 }
 

@@ -6,6 +6,7 @@ use daybook_core::{Query, Timestamp, TransactionId, UserId, search};
 use serde::Deserialize;
 
 use crate::client::{self, Client, Measured, Until};
+use crate::load::Happened;
 use crate::report::{Report, Row, Target, count, rate, ratio};
 use crate::server::Program;
 use crate::{Plan, load, say, writes};
@@ -135,7 +136,7 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
         latencies(plan, &many, question, &subjects, report)?;
         rates(plan, &many, question, &subjects, trivial, report)?;
     }
-    let bodies = load::bodies(2, plan.users, plan.create_bodies)?;
+    let bodies = load::bodies(2, plan.users, plan.create_bodies, Happened::Now)?;
     let row = writes::create(plan, &many, "create, big file", &bodies, false, trivial)?;
     report.rows.push(row.size(plan.sizes.iter().sum()));
     report

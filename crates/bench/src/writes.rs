@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use daybook_core::UserId;
 
 use crate::client::{self, Client, Measured, Until};
+use crate::load::Happened;
 use crate::report::{Check, Report, Row, Target, Unit, count, milliseconds, rate, ratio};
 use crate::server::{Program, Server};
 use crate::{Plan, load, raw, say};
@@ -25,11 +26,11 @@ const BATCHES: &[(usize, usize)] = &[(1_000, 4), (10_000, 2)];
 /// Measures everything that writes to a small file.
 pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
     say("making records");
-    let bodies = load::bodies(1, plan.users, plan.batch_rows.max(2 * plan.create_bodies))?;
+    let bodies = load::bodies(1, plan.users, plan.batch_rows, Happened::PastYear)?;
     for (size, connections) in BATCHES {
-        let rows = bodies.get(..plan.batch_rows).unwrap_or(&bodies);
-        batches(program, report, rows, *size, *connections)?;
+        batches(program, report, &bodies, *size, *connections)?;
     }
+    let bodies = load::bodies(3, plan.users, 2 * plan.create_bodies, Happened::Now)?;
     singles(plan, program, report, &bodies)
 }
 

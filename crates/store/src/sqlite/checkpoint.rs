@@ -10,11 +10,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{Error, Result};
 
-/// How many pages the log gathers before they are copied (16 MiB): enough to copy a page once for
-/// many changes.
-const COPY_PAGES: i32 = 4_096;
-/// How many pages the log may hold before it begins anew (64 MiB): few enough to open quickly.
-const RESTART_PAGES: i32 = 16_384;
+/// How many pages the log gathers before they are copied (8 MiB): enough to copy a page once for
+/// many changes, few enough that the disk is not flooded.
+const COPY_PAGES: i32 = 2_048;
+/// How many pages the log may hold before it begins anew (32 MiB): few enough to open quickly, and
+/// to reach soon the end of a file that has to grow.
+const RESTART_PAGES: i32 = 8_192;
 
 #[derive(Default)]
 struct Shared {
