@@ -445,3 +445,19 @@ pub fn sweep(conn: &Connection, kept: Duration) -> Result<()> {
     .execute((kept, SWEEP_MAX))?;
     Ok(())
 }
+
+/// Merges up to so many pages of the indexes; false when there was nothing left to merge.
+pub fn merge(conn: &mut Connection, pages: i64) -> Result<bool> {
+    let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let before = transaction.total_changes();
+    for sql in [
+        "insert into search (search, rank) values ('merge', ?1)",
+        "insert into events_user (events_user, rank) values ('merge', ?1)",
+    ] {
+        transaction.prepare_cached(sql)?.execute([pages])?;
+    }
+    // Each command is a change itself; what it merged are changes of the tables behind it.
+    let merged = transaction.total_changes() > before + 2;
+    transaction.commit()?;
+    Ok(merged)
+}

@@ -21,6 +21,8 @@ use crate::{Error, Options, Result};
 
 /// How long the writer waits for work before it tidies up.
 const IDLE: Duration = Duration::from_millis(250);
+/// How many pages of index are merged at once when there is nothing else to do: some milliseconds.
+const MERGE_PAGES: i64 = 256;
 /// How often replies that are too old are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -54,6 +56,7 @@ impl Writer {
             waiting: Arc::clone(&waiting),
             interned: Interned::default(),
             swept: Instant::now(),
+            unmerged: true,
         };
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -104,6 +107,8 @@ struct Thread {
     waiting: Arc<AtomicUsize>,
     interned: Interned,
     swept: Instant,
+    /// Whether the indexes may have pieces to merge.
+    unmerged: bool,
 }
 
 impl Thread {
@@ -113,9 +118,13 @@ impl Thread {
                 Ok(first) => {
                     let group = self.gather(first, jobs);
                     self.commit_group(group);
+                    self.unmerged = true;
                     self.tidy();
                 }
-                Err(RecvTimeoutError::Timeout) => self.tidy(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tidy();
+                    self.merge_while_idle();
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -206,6 +215,21 @@ impl Thread {
             self.shared.counts.changed(user, *change);
         }
         Ok(replies)
+    }
+
+    /// Merges pieces of the indexes, so that a later commit does not have to. It stops when work
+    /// comes, which the counter of waiting submissions tells.
+    fn merge_while_idle(&mut self) {
+        while self.unmerged && self.waiting.load(Ordering::Relaxed) == 0 {
+            match write::merge(&mut self.opened.conn, MERGE_PAGES) {
+                Ok(merged) => self.unmerged = merged,
+                Err(error) => {
+                    tracing::warn!(%error, "the index stays in pieces for now");
+                    self.unmerged = false;
+                }
+            }
+            self.checkpoint.tend(&self.opened.conn);
+        }
     }
 
     /// Keeps the write-ahead log and the replies bounded. A failure is tried again later.
