@@ -43,10 +43,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if args.json {
         say_json(&json!({ "file": args.file, "bytes": bytes }))?;
     } else {
-        say(format_args!(
-            "{} copied to '{target}'",
-            indicatif::HumanBytes(bytes)
-        ))?;
+        say(format_args!("{} copied to '{target}'", indicatif::HumanBytes(bytes)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

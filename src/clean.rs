@@ -27,12 +27,7 @@ The event log keeps a trace of what was deleted.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Whose items to delete; may stand more than once
-    #[arg(
-        long,
-        value_name = "USER",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
+    #[arg(long, value_name = "USER", required_unless_present = "all", conflicts_with = "all")]
     user: Vec<String>,
     /// Deletes the items of all users
     #[arg(long)]
@@ -68,11 +63,7 @@ async fn clean(
     store: &dyn Store,
     url: &str,
 ) -> anyhow::Result<Option<u64>> {
-    let users = if args.all {
-        all_users(store).await?
-    } else {
-        named
-    };
+    let users = if args.all { all_users(store).await? } else { named };
     let mut total = 0;
     for user in &users {
         let question = Query::all_of(user.clone(), Paging::Page { page: 1, size: 1 });
@@ -89,27 +80,13 @@ async fn clean(
     for user in users {
         let mut after = None;
         loop {
-            let paging = Paging::Cursor {
-                after,
-                limit: BATCH,
-            };
-            let page = store
-                .transactions(Query::all_of(user.clone(), paging))
-                .await?;
-            let erase = |id| Action::Erase {
-                id,
-                owner: Some(user.clone()),
-                version: None,
-            };
+            let paging = Paging::Cursor { after, limit: BATCH };
+            let page = store.transactions(Query::all_of(user.clone(), paging)).await?;
+            let erase = |id| Action::Erase { id, owner: Some(user.clone()), version: None };
             let actions: Vec<Action> = page.items.iter().map(|item| erase(item.id)).collect();
             let erased = u64::try_from(actions.len())?;
             if erased > 0 {
-                let submission = Submission {
-                    at: app::now(),
-                    key: None,
-                    atomic: false,
-                    actions,
-                };
+                let submission = Submission { at: app::now(), key: None, atomic: false, actions };
                 for verdict in store.commit(submission).await?.verdicts {
                     verdict?;
                 }
@@ -131,11 +108,7 @@ fn confirmed(whose: &str, total: u64, url: &str) -> anyhow::Result<bool> {
         return Err(usage("nobody is there to be asked; say --yes to delete"));
     }
     let mut stderr = std::io::stderr();
-    write!(
-        stderr,
-        "Delete {} items of {whose} from {url}? Type yes: ",
-        count(total)
-    )?;
+    write!(stderr, "Delete {} items of {whose} from {url}? Type yes: ", count(total))?;
     stderr.flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;

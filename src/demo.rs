@@ -55,11 +55,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         // The examples below name their user and carry no token.
         flag("secret", "demo", String::new()),
     ];
-    own.extend(
-        args.listen
-            .clone()
-            .map(|value| flag("listen", "--listen", value)),
-    );
+    own.extend(args.listen.clone().map(|value| flag("listen", "--listen", value)));
     if std::env::var_os("RUST_LOG").is_none() {
         own.push(flag("log.level", "demo", "warn".to_owned()));
     }
@@ -74,11 +70,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let store = daybook_store::open(&config.store, config.store_options()).await?;
     if is_new {
         let items = fill(&store).await?;
-        note(format_args!(
-            "{} sample items recorded in '{}'",
-            count(items),
-            file.display()
-        ));
+        note(format_args!("{} sample items recorded in '{}'", count(items), file.display()));
     }
     introduce(listener.local_addr()?)?;
     until_told(vec![listener], App::new(store, config.app_settings())).await?;
@@ -91,16 +83,12 @@ async fn listen_near(address: &str) -> anyhow::Result<TcpListener> {
     let Some((host, port)) = address.rsplit_once(':') else {
         return listen(address).await;
     };
-    let first: u16 = port
-        .parse()
-        .map_err(|_| usage(format!("'{port}' is no port")))?;
+    let first: u16 = port.parse().map_err(|_| usage(format!("'{port}' is no port")))?;
     for port in first..=first.saturating_add(PORTS) {
         match TcpListener::bind(format!("{host}:{port}")).await {
             Ok(listener) => {
                 if port != first {
-                    note(format_args!(
-                        "port {first} is taken, so this is port {port}"
-                    ));
+                    note(format_args!("port {first} is taken, so this is port {port}"));
                 }
                 return Ok(listener);
             }
@@ -116,17 +104,7 @@ async fn fill(store: &Arc<dyn Store>) -> anyhow::Result<u64> {
     let others = OTHERS.iter().map(|name| (*name, OTHER_ITEMS));
     for (seed, (name, count)) in (1..).zip([(USER, USER_ITEMS)].into_iter().chain(others)) {
         let users = Users::new(UserId::parse(name).map_err(usage)?, Vec::new());
-        recorded += seed::record(
-            store,
-            Plan {
-                users,
-                count,
-                seed,
-                days: 365,
-            },
-        )
-        .await?
-        .0;
+        recorded += seed::record(store, Plan { users, count, seed, days: 365 }).await?.0;
     }
     Ok(recorded)
 }
@@ -173,11 +151,7 @@ impl Folder {
             }
         };
         made.with_context(|| format!("making the folder '{}'", path.display()))?;
-        Ok(if kept.is_some() {
-            Self::Kept(path)
-        } else {
-            Self::Temporary(path)
-        })
+        Ok(if kept.is_some() { Self::Kept(path) } else { Self::Temporary(path) })
     }
 
     fn path(&self) -> &Path {

@@ -51,11 +51,8 @@ enum Format {
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
-    let filters: Vec<(String, String)> = args
-        .filter
-        .iter()
-        .map(|text| filter(text))
-        .collect::<anyhow::Result<_>>()?;
+    let filters: Vec<(String, String)> =
+        args.filter.iter().map(|text| filter(text)).collect::<anyhow::Result<_>>()?;
     let named = parse_users(&args.user)?;
     // A wrong filter is said before anything is opened.
     question(&filters, &UserId::parse("anybody").map_err(usage)?)?;
@@ -64,11 +61,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     store.close().await;
     let written = written?;
     if let Some(path) = &args.output {
-        note(format_args!(
-            "{} items written to '{}'",
-            count(written),
-            path.display()
-        ));
+        note(format_args!("{} items written to '{}'", count(written), path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,11 +72,7 @@ async fn export(
     named: Vec<UserId>,
     store: &dyn Store,
 ) -> anyhow::Result<u64> {
-    let users = if named.is_empty() {
-        all_users(store).await?
-    } else {
-        named
-    };
+    let users = if named.is_empty() { all_users(store).await? } else { named };
     let mut writer = Writer::new(args)?;
     let bar = progress("exporting users", u64::try_from(users.len())?);
     let mut written = 0;
@@ -98,10 +87,7 @@ async fn export(
             if page.next.is_none() {
                 break;
             }
-            query.paging = Paging::Cursor {
-                after: page.next,
-                limit: PAGE,
-            };
+            query.paging = Paging::Cursor { after: page.next, limit: PAGE };
         }
         bar.inc(1);
     }
@@ -116,9 +102,7 @@ fn filter(text: &str) -> anyhow::Result<(String, String)> {
     };
     let is_ours = ["user_id", "page", "page_size", "cursor", "limit", "sort"].contains(&name);
     if is_ours {
-        return Err(usage(format!(
-            "--filter '{name}': an export has all pages, newest first"
-        )));
+        return Err(usage(format!("--filter '{name}': an export has all pages, newest first")));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -132,10 +116,7 @@ fn question(filters: &[(String, String)], user: &UserId) -> anyhow::Result<Query
         other => usage(format!("--filter: {other}")),
     })?;
     query.order = Order::Newest;
-    query.paging = Paging::Cursor {
-        after: None,
-        limit: PAGE,
-    };
+    query.paging = Paging::Cursor { after: None, limit: PAGE };
     Ok(query)
 }
 

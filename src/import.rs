@@ -95,19 +95,11 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         None => (None, String::new()),
     };
     let user_text = args.user.clone().unwrap_or_default();
-    let setting = [
-        mapping_text.as_bytes(),
-        user_text.as_bytes(),
-        config.store.as_bytes(),
-    ];
+    let setting = [mapping_text.as_bytes(), user_text.as_bytes(), config.store.as_bytes()];
     let (state, resumed) = begin(&args, &state::hash(&setting))?;
     let mut rows = Rows::open(&args.file, mapping, state.place())?;
     let importer = Importer {
-        store: if args.dry_run {
-            None
-        } else {
-            Some(open_store(&config).await?)
-        },
+        store: if args.dry_run { None } else { Some(open_store(&config).await?) },
         vocabulary: config.vocabulary(),
         user,
     };
@@ -175,17 +167,12 @@ impl Args {
     }
 
     fn state_path(&self) -> Option<PathBuf> {
-        let path = self
-            .state
-            .clone()
-            .unwrap_or_else(|| self.beside(".import-state.json"));
+        let path = self.state.clone().unwrap_or_else(|| self.beside(".import-state.json"));
         Some(path).filter(|_| self.can_be_read_again())
     }
 
     fn rejects_path(&self) -> PathBuf {
-        self.rejects
-            .clone()
-            .unwrap_or_else(|| self.beside(".rejects.ndjson"))
+        self.rejects.clone().unwrap_or_else(|| self.beside(".rejects.ndjson"))
     }
 }
 
@@ -243,10 +230,7 @@ impl Run {
         for (line, rejection, raw) in &batch.rejected {
             match &mut self.rejects {
                 Some(rejects) => rejects.add(*line, rejection, raw)?,
-                None => note(format_args!(
-                    "line {line}: {}: {rejection}",
-                    rejection.code()
-                )),
+                None => note(format_args!("line {line}: {}: {rejection}", rejection.code())),
             }
         }
         if let Some(rejects) = &mut self.rejects {
@@ -270,21 +254,12 @@ impl Run {
             removed.with_context(|| format!("removing '{}'", path.display()))?;
         }
         let counts = self.state.counts;
-        let rejects = self
-            .rejects
-            .filter(|_| counts.rejected > 0)
-            .map(|rejects| rejects.path());
+        let rejects = self.rejects.filter(|_| counts.rejected > 0).map(|rejects| rejects.path());
         let seconds = started.elapsed().as_secs();
         if args.json {
             let dry_run = args.dry_run;
             let resumed_after_line = resumed;
-            say_json(&Summary {
-                counts,
-                dry_run,
-                resumed_after_line,
-                rejects,
-                seconds,
-            })?;
+            say_json(&Summary { counts, dry_run, resumed_after_line, rejects, seconds })?;
             return Ok(ExitCode::SUCCESS);
         }
         if args.dry_run {
@@ -305,9 +280,7 @@ impl Run {
             count(counts.rejected)
         ))?;
         if let Some(rejects) = rejects {
-            note(format_args!(
-                "the rejected rows and the reasons are in '{rejects}'"
-            ));
+            note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
         }
         if counts.unnamed > 0 {
             note(format_args!(

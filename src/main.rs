@@ -75,12 +75,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result =
+        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(code) => code,
         // Whoever read our output has seen enough.
@@ -88,11 +85,7 @@ fn main() -> ExitCode {
         Err(error) => {
             note(format_args!("error: {error:#}"));
             let misused = error.is::<Usage>() || error.is::<ConfigError>();
-            if misused {
-                ExitCode::from(MISUSED)
-            } else {
-                ExitCode::FAILURE
-            }
+            if misused { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -116,8 +109,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
 }

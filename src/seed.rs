@@ -58,12 +58,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let users = users.map_err(|wrong| usage(format!("--user: {wrong}")))?;
     let store = open_store(&config).await?;
-    let plan = Plan {
-        users,
-        count: args.count,
-        seed: args.seed,
-        days: args.days,
-    };
+    let plan = Plan { users, count: args.count, seed: args.seed, days: args.days };
     let recorded = record(&store, plan).await;
     store.close().await;
     let (recorded, took) = recorded?;
@@ -73,9 +68,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         say_json(&json!({ "recorded": recorded, "ms": millis, "rows_per_second": rate }))?;
     } else {
         let (recorded, rate) = (count(recorded), count(rate));
-        say(format_args!(
-            "{recorded} items recorded in {millis} ms: {rate} a second"
-        ))?;
+        say(format_args!("{recorded} items recorded in {millis} ms: {rate} a second"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,12 +92,7 @@ pub async fn record(store: &Arc<dyn Store>, plan: Plan) -> anyhow::Result<(u64, 
     let mut batch: Vec<Action> = items.by_ref().take(BATCH).map(Action::Record).collect();
     while !batch.is_empty() {
         let made = u64::try_from(batch.len())?;
-        let submission = Submission {
-            at: app::now(),
-            key: None,
-            atomic: false,
-            actions: batch,
-        };
+        let submission = Submission { at: app::now(), key: None, atomic: false, actions: batch };
         let store = Arc::clone(store);
         let committing = tokio::spawn(async move { store.commit(submission).await });
         batch = items.by_ref().take(BATCH).map(Action::Record).collect();

@@ -33,28 +33,18 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let own = args.listen.map(|value| Flag {
-        key: "listen",
-        name: "--listen",
-        value,
-    });
+    let own = args.listen.map(|value| Flag { key: "listen", name: "--listen", value });
     let effective = settings.load(own.into_iter().collect())?;
     start_log(&effective)?;
     let config = effective.config;
-    let exposure = if args.insecure {
-        Exposure::Insecure
-    } else {
-        Exposure::Guarded
-    };
+    let exposure = if args.insecure { Exposure::Insecure } else { Exposure::Guarded };
     if let Some(warning) = config.guard(exposure)? {
         note(format_args!("warning: {warning}"));
     }
     let listener = listen(&config.listen).await?;
     let store = open_store(&config).await?;
     let address = listener.local_addr()?;
-    say(format_args!(
-        "Daybook listens on http://{address}; its documentation is at /docs"
-    ))?;
+    say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
     until_told(vec![listener], App::new(store, config.app_settings())).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -81,12 +71,8 @@ pub async fn until_told(listeners: Vec<TcpListener>, app: App) -> anyhow::Result
 /// Logs as configured; `RUST_LOG`, which every Rust program knows, may stand in for the default.
 pub fn start_log(effective: &Effective) -> anyhow::Result<()> {
     let Config { log, .. } = &effective.config;
-    let standing_in = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|filter| !filter.is_empty());
+    let standing_in = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let is_default = effective.origin("log.level") == Some(&Origin::Default);
-    let filter = standing_in
-        .filter(|_| is_default)
-        .unwrap_or_else(|| log.level.clone());
+    let filter = standing_in.filter(|_| is_default).unwrap_or_else(|| log.level.clone());
     Ok(daybook_server::telemetry::init(log.format, &filter)?)
 }

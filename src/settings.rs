@@ -39,19 +39,12 @@ impl Settings {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         let environment = std::env::vars_os().filter_map(text).collect();
-        Ok(Effective::load(Sources {
-            file: self.config.clone(),
-            environment,
-            flags,
-        })?)
+        Ok(Effective::load(Sources { file: self.config.clone(), environment, flags })?)
     }
 
     /// The same for a command that has a store of its own.
     pub fn without_store(&self) -> Self {
-        Self {
-            store: None,
-            ..self.clone()
-        }
+        Self { store: None, ..self.clone() }
     }
 
     /// The configuration of a command that has no flags of its own for it.
@@ -73,16 +66,11 @@ pub async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 /// Says what to do when there is no store.
 pub fn require_existing(config: &Config) -> anyhow::Result<()> {
-    let path = config
-        .store
-        .strip_prefix("sqlite:")
-        .unwrap_or(&config.store);
+    let path = config.store.strip_prefix("sqlite:").unwrap_or(&config.store);
     if Path::new(path).exists() {
         return Ok(());
     }
-    Err(usage(format!(
-        "there is no store at '{path}'; name it with --store sqlite:FILE"
-    )))
+    Err(usage(format!("there is no store at '{path}'; name it with --store sqlite:FILE")))
 }
 
 /// Reads the users that a command names.

@@ -42,9 +42,7 @@ pub struct Args {
 pub fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
     let Some(secret) = config.secret.reveal() else {
-        return Err(usage(
-            "there is no secret to sign with; set DAYBOOK_SECRET to the server's",
-        ));
+        return Err(usage("there is no secret to sign with; set DAYBOOK_SECRET to the server's"));
     };
     let subject = match &args.user {
         Some(user) => {

@@ -61,9 +61,5 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             count(found.buckets)
         ))?;
     }
-    Ok(if is_clean {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

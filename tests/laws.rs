@@ -13,51 +13,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-core", &[]),
     ("daybook-store", &["daybook-core"]),
     ("daybook-connectors", &["daybook-core", "daybook-store"]),
-    (
-        "daybook-server",
-        &["daybook-core", "daybook-store", "daybook-connectors"],
-    ),
+    ("daybook-server", &["daybook-core", "daybook-store", "daybook-connectors"]),
     ("daybook-bench", &["daybook-core", "daybook-store"]),
     (
         "daybook",
-        &[
-            "daybook-core",
-            "daybook-store",
-            "daybook-connectors",
-            "daybook-server",
-            "daybook-bench",
-        ],
+        &["daybook-core", "daybook-store", "daybook-connectors", "daybook-server", "daybook-bench"],
     ),
 ];
 
 /// Who may know what is outside. The benchmark compares the store with SQLite itself.
 const OUTSIDE: &[(&[&str], &[&str])] = &[
     (
-        &[
-            "rusqlite",
-            "libsqlite3-sys",
-            "refinery",
-            "tokio-postgres",
-            "deadpool-postgres",
-            "sqlx",
-        ],
+        &["rusqlite", "libsqlite3-sys", "refinery", "tokio-postgres", "deadpool-postgres", "sqlx"],
         &["daybook-store", "daybook-bench"],
     ),
-    (
-        &[
-            "axum",
-            "axum-extra",
-            "hyper",
-            "tower-http",
-            "utoipa",
-            "http",
-        ],
-        &["daybook-server"],
-    ),
-    (
-        &["rdkafka", "lapin", "redis", "reqwest"],
-        &["daybook-connectors"],
-    ),
+    (&["axum", "axum-extra", "hyper", "tower-http", "utoipa", "http"], &["daybook-server"]),
+    (&["rdkafka", "lapin", "redis", "reqwest"], &["daybook-connectors"]),
 ];
 
 /// What `core` may not say, and why.
@@ -108,36 +79,21 @@ fn only_one_crate_knows_each_thing_outside() {
         for dependency in dependencies(&manifest) {
             for (outside, may) in OUTSIDE {
                 if outside.contains(&dependency.as_str()) && !may.contains(&name.as_str()) {
-                    broken.push(format!(
-                        "{name} knows {dependency}; only {} may",
-                        may.join(", ")
-                    ));
+                    broken.push(format!("{name} knows {dependency}; only {} may", may.join(", ")));
                 }
             }
         }
     }
-    holds(
-        "only server knows HTTP, store SQL, connectors brokers and caches",
-        &broken,
-    );
+    holds("only server knows HTTP, store SQL, connectors brokers and caches", &broken);
 }
 
 #[test]
 fn core_depends_on_nothing_that_waits() {
-    let waits = [
-        "tokio",
-        "tokio-util",
-        "futures-util",
-        "async-trait",
-        "parking_lot",
-        "tracing",
-    ];
+    let waits = ["tokio", "tokio-util", "futures-util", "async-trait", "parking_lot", "tracing"];
     let manifests = manifests();
     let dependencies = dependencies(&manifests["daybook-core"]);
-    let broken: Vec<String> = dependencies
-        .into_iter()
-        .filter(|name| waits.contains(&name.as_str()))
-        .collect();
+    let broken: Vec<String> =
+        dependencies.into_iter().filter(|name| waits.contains(&name.as_str())).collect();
     holds("core does no I/O and never awaits", &broken);
 }
 
@@ -156,20 +112,14 @@ fn core_reads_no_clock_and_no_randomness_and_does_no_io() {
 #[test]
 fn no_float_comes_near_money() {
     let mut broken = Vec::new();
-    for source in ["crates/core/src", "crates/store/src"]
-        .into_iter()
-        .flat_map(sources)
-    {
+    for source in ["crates/core/src", "crates/store/src"].into_iter().flat_map(sources) {
         for (number, line) in source.code() {
-            let said = ["f32", "f64"]
-                .into_iter()
-                .filter(|word| has_word(line, word));
+            let said = ["f32", "f64"].into_iter().filter(|word| has_word(line, word));
             broken.extend(said.map(|word| source.at(number, &format!("`{word}`: use Amount"))));
         }
     }
-    for source in ["crates/server/src", "crates/connectors/src", "src"]
-        .into_iter()
-        .flat_map(sources)
+    for source in
+        ["crates/server/src", "crates/connectors/src", "src"].into_iter().flat_map(sources)
     {
         for (number, line) in source.code() {
             let said = ["as_f64", "parse::<f64>", "parse::<f32>", "f64::from_str"]
@@ -204,9 +154,7 @@ fn a_lint_is_expected_with_a_reason_and_never_allowed() {
     let mut broken = Vec::new();
     for source in all_sources().into_iter().chain(test_sources()) {
         for (number, line) in lines_of_code(&source.text) {
-            if [concat!("#[al", "low("), concat!("#![al", "low(")]
-                .iter()
-                .any(|a| line.contains(a))
+            if [concat!("#[al", "low("), concat!("#![al", "low(")].iter().any(|a| line.contains(a))
             {
                 broken.push(source.at(number, "write #[expect(lint, reason = \"…\")]"));
             }
@@ -231,13 +179,9 @@ fn no_test_is_ignored_in_silence() {
 #[test]
 fn a_library_prints_nothing() {
     let mut broken = Vec::new();
-    for source in [
-        "crates/store/src",
-        "crates/connectors/src",
-        "crates/server/src",
-    ]
-    .into_iter()
-    .flat_map(sources)
+    for source in ["crates/store/src", "crates/connectors/src", "crates/server/src"]
+        .into_iter()
+        .flat_map(sources)
     {
         for (number, line) in source.code() {
             let said = ["println!(", "print!(", "eprintln!(", "eprint!("]
@@ -255,10 +199,7 @@ fn a_file_is_one_idea_long() {
     for source in all_sources() {
         let lines = source.own_text().lines().count();
         if lines > FILE_LINES_MAX {
-            broken.push(format!(
-                "{}: {lines} lines; split it by intention",
-                source.path
-            ));
+            broken.push(format!("{}: {lines} lines; split it by intention", source.path));
         }
     }
     holds("a source file has at most 500 lines", &broken);
@@ -274,29 +215,18 @@ fn every_kind_file_is_in_kinds() {
         if !source.text.contains("impl Kind for ") {
             continue; // What kinds share.
         }
-        let module = source
-            .path
-            .rsplit('/')
-            .next()
-            .unwrap()
-            .trim_end_matches(".rs");
+        let module = source.path.rsplit('/').next().unwrap().trim_end_matches(".rs");
         if !list.contains(&format!("&{module}::")) {
             broken.push(format!("{}: add it to KINDS", source.path));
         }
     }
-    holds(
-        "a transaction type is one file and one line in KINDS",
-        &broken,
-    );
+    holds("a transaction type is one file and one line in KINDS", &broken);
 }
 
 #[test]
 fn every_limit_says_why() {
     let mut broken = Vec::new();
-    for source in sources("crates/core/src")
-        .into_iter()
-        .chain(sources("crates/server/src"))
-    {
+    for source in sources("crates/core/src").into_iter().chain(sources("crates/server/src")) {
         if !source.path.ends_with("/limits.rs") {
             continue;
         }
@@ -322,10 +252,7 @@ fn migrations_are_numbered_and_the_same_on_every_backend() {
         let names = by_backend.entry(backend.to_owned()).or_default();
         names.push(name.to_owned());
         if migration_number(name) != Some(names.len()) {
-            broken.push(format!(
-                "{relative}: the next name is V{:04}__name.sql",
-                names.len()
-            ));
+            broken.push(format!("{relative}: the next name is V{:04}__name.sql", names.len()));
         }
     }
     let mut backends = by_backend.into_iter();
@@ -334,19 +261,12 @@ fn migrations_are_numbered_and_the_same_on_every_backend() {
             broken.push(format!("{other} has {others:?}, {first} has {names:?}"));
         }
     }
-    holds(
-        "migrations have the same numbers and names everywhere",
-        &broken,
-    );
+    holds("migrations have the same numbers and names everywhere", &broken);
 }
 
 #[test]
 fn the_text_names_no_machine() {
-    let words = [
-        concat!("/wo", "rk/"),
-        concat!("/ro", "ot/"),
-        concat!("/ho", "me/"),
-    ];
+    let words = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
     let begins = |c: char| c.is_whitespace() || "\"'`(=:<>[,".contains(c);
     let mut broken = Vec::new();
     for path in files(&root()) {
@@ -359,11 +279,7 @@ fn the_text_names_no_machine() {
                     .any(|(at, _)| line[..at].chars().next_back().is_none_or(begins))
             });
             if named {
-                broken.push(format!(
-                    "{}:{}: a machine's own path",
-                    relative(&path),
-                    number + 1
-                ));
+                broken.push(format!("{}:{}: a machine's own path", relative(&path), number + 1));
             }
         }
     }
@@ -373,43 +289,28 @@ fn the_text_names_no_machine() {
 #[test]
 fn the_papers_are_in_order() {
     let mut broken = Vec::new();
-    for name in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-    ] {
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
         if !root().join(name).is_file() {
             broken.push(format!("{name} is missing"));
         }
     }
     let adrs = files(&root().join("docs/adr"));
-    let names = adrs
-        .iter()
-        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+    let names = adrs.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
     let numbered = names.filter(|name| name.ends_with(".md") && name != "README.md");
     for (index, name) in numbered.enumerate() {
         let number = name.split('-').next().unwrap();
         if number.len() != 3 || number.parse() != Ok(index + 1) {
-            broken.push(format!(
-                "docs/adr/{name}: the next number is {:03}",
-                index + 1
-            ));
+            broken.push(format!("docs/adr/{name}: the next number is {:03}", index + 1));
         }
     }
-    holds(
-        "the papers are there and the decisions are numbered without gaps",
-        &broken,
-    );
+    holds("the papers are there and the decisions are numbered without gaps", &broken);
 }
 
 #[test]
 fn every_crate_obeys_the_one_lint_table_and_the_one_list_of_versions() {
     let mut broken = Vec::new();
     for (name, manifest) in manifests() {
-        let lints = manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"));
+        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
         if lints.and_then(toml::Value::as_bool) != Some(true) {
             broken.push(format!("{name}: [lints] workspace = true is missing"));
         }
@@ -424,11 +325,7 @@ fn every_crate_obeys_the_one_lint_table_and_the_one_list_of_versions() {
 
 /// Fails with the law and every place where it is broken.
 fn holds(law: &str, broken: &[String]) {
-    assert!(
-        broken.is_empty(),
-        "{law}; but:\n  {}\n",
-        broken.join("\n  ")
-    );
+    assert!(broken.is_empty(), "{law}; but:\n  {}\n", broken.join("\n  "));
 }
 
 fn root() -> PathBuf {
@@ -436,10 +333,7 @@ fn root() -> PathBuf {
 }
 
 fn relative(path: &Path) -> String {
-    path.strip_prefix(root())
-        .unwrap()
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()
 }
 
 fn read(path: &str) -> String {
@@ -482,10 +376,7 @@ impl Source {
 
     /// The text without the tests at its end.
     fn own_text(&self) -> &str {
-        let end = self
-            .text
-            .find("#[cfg(test)]\nmod ")
-            .unwrap_or(self.text.len());
+        let end = self.text.find("#[cfg(test)]\nmod ").unwrap_or(self.text.len());
         &self.text[..end]
     }
 
@@ -496,10 +387,7 @@ impl Source {
 }
 
 fn lines_of_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let numbered = text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line));
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
@@ -507,30 +395,19 @@ fn lines_of_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn sources(folder: &str) -> Vec<Source> {
     let below = rust_files(&root().join(folder));
     let tests = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
-    below
-        .into_iter()
-        .filter(|source| !tests(&source.path))
-        .collect()
+    below.into_iter().filter(|source| !tests(&source.path)).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<Source> {
-    let rust = files(folder)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"));
-    rust.map(|path| Source {
-        text: fs::read_to_string(&path).unwrap(),
-        path: relative(&path),
-    })
-    .collect()
+    let rust = files(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    rust.map(|path| Source { text: fs::read_to_string(&path).unwrap(), path: relative(&path) })
+        .collect()
 }
 
 fn crate_folders() -> Vec<String> {
     let mut folders = vec![".".to_owned()];
     for entry in fs::read_dir(root().join("crates")).unwrap() {
-        folders.push(format!(
-            "crates/{}",
-            entry.unwrap().file_name().to_string_lossy()
-        ));
+        folders.push(format!("crates/{}", entry.unwrap().file_name().to_string_lossy()));
     }
     folders.sort();
     folders
@@ -538,24 +415,14 @@ fn crate_folders() -> Vec<String> {
 
 fn all_sources() -> Vec<Source> {
     let folder = |folder: &String| {
-        if folder == "." {
-            "src".into()
-        } else {
-            format!("{folder}/src")
-        }
+        if folder == "." { "src".into() } else { format!("{folder}/src") }
     };
-    crate_folders()
-        .iter()
-        .flat_map(|name| sources(&folder(name)))
-        .collect()
+    crate_folders().iter().flat_map(|name| sources(&folder(name))).collect()
 }
 
 fn test_sources() -> Vec<Source> {
     let folders = crate_folders();
-    folders
-        .iter()
-        .flat_map(|folder| rust_files(&root().join(folder).join("tests")))
-        .collect()
+    folders.iter().flat_map(|folder| rust_files(&root().join(folder).join("tests"))).collect()
 }
 
 /// Every crate's manifest under the crate's name.
@@ -571,20 +438,12 @@ fn manifests() -> BTreeMap<String, toml::Table> {
 
 fn dependency_tables(manifest: &toml::Table) -> Vec<(String, toml::Value)> {
     let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = tables
-        .iter()
-        .filter_map(|name| manifest.get(*name)?.as_table());
-    tables
-        .flatten()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let tables = tables.iter().filter_map(|name| manifest.get(*name)?.as_table());
+    tables.flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn dependencies(manifest: &toml::Table) -> Vec<String> {
-    dependency_tables(manifest)
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect()
+    dependency_tables(manifest).into_iter().map(|(name, _)| name).collect()
 }
 
 /// The number in `V0001__name.sql`.
@@ -611,14 +470,9 @@ fn is_sql(text: &str) -> bool {
         || text.starts_with("insert or ")
         || (text.starts_with("update ") && has(" set "))
         || text.starts_with("delete from ")
-        || [
-            "create table ",
-            "create index ",
-            "create unique index ",
-            "create virtual table ",
-        ]
-        .iter()
-        .any(|start| text.starts_with(start))
+        || ["create table ", "create index ", "create unique index ", "create virtual table "]
+            .iter()
+            .any(|start| text.starts_with(start))
         || text.starts_with("pragma ")
         || text.starts_with("begin immediate")
 }
@@ -635,10 +489,7 @@ fn literals(text: &str) -> Vec<(usize, String)> {
         } else if c == '"' {
             let end = quoted_end(rest);
             (end, Some(&rest[1..end.saturating_sub(1).max(1)]))
-        } else if ["'\"'", "b'\"'"]
-            .iter()
-            .any(|quote| rest.starts_with(quote))
-        {
+        } else if ["'\"'", "b'\"'"].iter().any(|quote| rest.starts_with(quote)) {
             (rest.find("\"'").unwrap() + 2, None)
         } else {
             (c.len_utf8(), None)
@@ -676,9 +527,7 @@ fn quoted_end(text: &str) -> usize {
 fn the_reader_of_literals_sees_what_the_compiler_sees() {
     let source = "let a = \"select \\\" x from y\"; // \"insert into no\"\nlet q = '\"';\n\
                   f(r#\"delete from \"t\"\"#, \"fine\")";
-    let found: Vec<(usize, bool)> = literals(source)
-        .into_iter()
-        .map(|(line, text)| (line, is_sql(&text)))
-        .collect();
+    let found: Vec<(usize, bool)> =
+        literals(source).into_iter().map(|(line, text)| (line, is_sql(&text))).collect();
     assert_eq!(found, [(1, true), (3, true), (3, false)]);
 }

@@ -69,18 +69,9 @@ impl Importer {
     ) -> anyhow::Result<Option<Batch>> {
         let (offset, run) = (from.offset.to_le_bytes(), state.run.into_bytes());
         let scope = fnv128(&[b"import", &run, &offset]);
-        let key = IdempotencyKey {
-            scope,
-            fingerprint: 0,
-        };
+        let key = IdempotencyKey { scope, fingerprint: 0 };
         let counts = Counts::default();
-        let mut batch = Batch {
-            end: from,
-            counts,
-            rejected: Vec::new(),
-            items: Vec::new(),
-            key,
-        };
+        let mut batch = Batch { end: from, counts, rejected: Vec::new(), items: Vec::new(), key };
         let mut bytes = 0;
         while batch.counts.rows < u64::try_from(state.batch)? && bytes < BATCH_BYTES_MAX {
             let Some(row) = rows.next()? else {
@@ -93,12 +84,7 @@ impl Importer {
             match row.body.and_then(|body| self.check(&body)) {
                 Ok((new, has_own_id)) => {
                     batch.counts.unnamed += u64::from(new.external_id.is_none() && !has_own_id);
-                    batch.items.push(Item {
-                        line: row.line,
-                        raw: row.raw,
-                        new,
-                        has_own_id,
-                    });
+                    batch.items.push(Item { line: row.line, raw: row.raw, new, has_own_id });
                 }
                 Err(rejection) => batch.reject(row.line, rejection, row.raw),
             }
@@ -138,27 +124,14 @@ fn exported(body: &str) -> Result<Option<(TransactionId, String)>, Rejection> {
         return Ok(None);
     }
     let fields = Fields::parse(body)?;
-    let given = |name: &str| {
-        fields
-            .0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, raw)| raw.get())
-    };
+    let given = |name: &str| fields.0.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.get());
     let (Some(id), Some(_), Some(_)) = (given("id"), given("version"), given("recorded_at")) else {
         return Ok(None);
     };
     let Ok(id) = serde_json::from_str::<Uuid>(id) else {
-        return Err(Rejection::field(
-            "/id",
-            "UUID",
-            "the id of an exported item is a UUID",
-        ));
+        return Err(Rejection::field("/id", "UUID", "the id of an exported item is a UUID"));
     };
-    let own = fields
-        .0
-        .iter()
-        .filter(|(key, _)| !GIVEN.contains(&key.as_str()));
+    let own = fields.0.iter().filter(|(key, _)| !GIVEN.contains(&key.as_str()));
     let own: Vec<(&str, &str)> = own.map(|(key, raw)| (key.as_str(), raw.get())).collect();
     Ok(Some((TransactionId(id), object(&own))))
 }
@@ -189,12 +162,7 @@ async fn commit(store: &dyn Store, mut batch: Batch) -> anyhow::Result<Batch> {
     if actions.is_empty() {
         return Ok(batch);
     }
-    let submission = Submission {
-        at: app::now(),
-        key: Some(batch.key),
-        atomic: false,
-        actions,
-    };
+    let submission = Submission { at: app::now(), key: Some(batch.key), atomic: false, actions };
     let reply = store.commit(submission).await?;
     if reply.replayed && reply.verdicts.len() != rows.len() {
         // An interruption cut off the answer; since then some ids were found to be here.
@@ -202,11 +170,7 @@ async fn commit(store: &dyn Store, mut batch: Batch) -> anyhow::Result<Batch> {
         return Ok(batch);
     }
     if reply.verdicts.len() != rows.len() {
-        bail!(
-            "the store answered {} of {} rows",
-            reply.verdicts.len(),
-            rows.len()
-        );
+        bail!("the store answered {} of {} rows", reply.verdicts.len(), rows.len());
     }
     for (verdict, (line, raw)) in reply.verdicts.into_iter().zip(rows) {
         match verdict {

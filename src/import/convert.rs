@@ -28,24 +28,14 @@ impl Converter {
         for (place, name) in header.iter().enumerate() {
             places.entry(name.clone()).or_insert(place);
         }
-        let wanted = mapping
-            .columns
-            .values()
-            .flatten()
-            .map(|source| &source.column);
+        let wanted = mapping.columns.values().flatten().map(|source| &source.column);
         for name in wanted {
             if !places.contains_key(name) {
                 let names = header.join(", ");
-                return Err(usage(format!(
-                    "the file has no column '{name}', it has {names}"
-                )));
+                return Err(usage(format!("the file has no column '{name}', it has {names}")));
             }
         }
-        Ok(Self {
-            mapping,
-            places,
-            columns,
-        })
+        Ok(Self { mapping, places, columns })
     }
 
     /// The body of a record.
@@ -91,11 +81,7 @@ impl Converter {
         target: &str,
         fields: &[Vec<u8>],
     ) -> Result<Option<(String, ValueKind)>, FieldError> {
-        let sources = self
-            .mapping
-            .columns
-            .get(target)
-            .map_or(&[][..], Vec::as_slice);
+        let sources = self.mapping.columns.get(target).map_or(&[][..], Vec::as_slice);
         for (index, source) in sources.iter().enumerate() {
             let is_last = index + 1 == sources.len();
             let text = self.text(target, source, fields)?;
@@ -126,19 +112,13 @@ impl Converter {
         fields: &[Vec<u8>],
     ) -> Result<String, FieldError> {
         let place = self.places.get(&source.column).copied();
-        let bytes = place
-            .and_then(|place| fields.get(place))
-            .map_or(&[][..], Vec::as_slice);
+        let bytes = place.and_then(|place| fields.get(place)).map_or(&[][..], Vec::as_slice);
         let encoding = self.mapping.encoding;
         let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) else {
             let detail = format!("column '{}' is not {}", source.column, encoding.name());
             return Err(FieldError::new(pointer(target), "ENCODING", detail));
         };
-        let text = if self.mapping.trim {
-            text.trim()
-        } else {
-            &text
-        };
+        let text = if self.mapping.trim { text.trim() } else { &text };
         Ok(text.to_owned())
     }
 
@@ -154,9 +134,7 @@ impl Converter {
             }
             "created_at" => match moment(text, &self.mapping.dates) {
                 Ok(moment) => body.set_text(target, &moment),
-                Err(detail) => body
-                    .errors
-                    .push(FieldError::new("/created_at", "TIME", detail)),
+                Err(detail) => body.errors.push(FieldError::new("/created_at", "TIME", detail)),
             },
             _ => match kind {
                 ValueKind::Text => body.set_text(target, text),
@@ -164,8 +142,7 @@ impl Converter {
                     Some(number) => body.set(target, number),
                     None => {
                         let detail = format!("'{text}' is no number");
-                        body.errors
-                            .push(FieldError::new(pointer(target), "NUMBER", detail));
+                        body.errors.push(FieldError::new(pointer(target), "NUMBER", detail));
                     }
                 },
             },
@@ -191,8 +168,7 @@ impl Body {
         match serde_json::to_string(text) {
             Ok(json) => self.set(target, json),
             Err(error) => {
-                self.errors
-                    .push(FieldError::new(pointer(target), "TEXT", error.to_string()));
+                self.errors.push(FieldError::new(pointer(target), "TEXT", error.to_string()));
             }
         }
     }
@@ -209,11 +185,9 @@ impl Body {
         if !self.errors.is_empty() {
             return Err(Rejection::Invalid(self.errors));
         }
-        self.fields
-            .extend(self.side.map(|side| ("side".to_owned(), side)));
+        self.fields.extend(self.side.map(|side| ("side".to_owned(), side)));
         if !self.metadata.is_empty() {
-            self.fields
-                .push(("metadata".to_owned(), object(&self.metadata)));
+            self.fields.push(("metadata".to_owned(), object(&self.metadata)));
         }
         Ok(object(&self.fields))
     }
@@ -241,29 +215,21 @@ fn plain_amount(text: &str, rules: &Amounts) -> (String, bool) {
     if rules.negative.is_none() {
         return (text, false);
     }
-    let bare = [('-', None), ('\u{2212}', None), ('(', Some(')'))]
-        .iter()
-        .find_map(|(sign, end)| {
+    let bare =
+        [('-', None), ('\u{2212}', None), ('(', Some(')'))].iter().find_map(|(sign, end)| {
             let rest = text.strip_prefix(*sign)?;
             end.map_or(Some(rest), |end| rest.strip_suffix(end))
         });
     match bare.or_else(|| text.strip_suffix('-')) {
         Some(bare) => (bare.trim().to_owned(), true),
-        None => (
-            text.strip_prefix('+').unwrap_or(&text).trim().to_owned(),
-            false,
-        ),
+        None => (text.strip_prefix('+').unwrap_or(&text).trim().to_owned(), false),
     }
 }
 
 /// A number with a point as its decimal sign and nothing between its thousands.
 fn plain_number(text: &str, rules: &Amounts) -> String {
     let is_space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{202f}');
-    let between = |c: char| {
-        rules
-            .thousands
-            .is_some_and(|t| c == t || (is_space(t) && is_space(c)))
-    };
+    let between = |c: char| rules.thousands.is_some_and(|t| c == t || (is_space(t) && is_space(c)));
     let decimal = rules.decimal.unwrap_or('.');
     let plain = text.chars().filter(|c| !between(*c));
     plain.map(|c| if c == decimal { '.' } else { c }).collect()
@@ -282,10 +248,7 @@ fn moment(text: &str, dates: &Dates) -> Result<String, String> {
     if dates.formats.is_empty() {
         return Ok(text.to_owned());
     }
-    let found = dates
-        .formats
-        .iter()
-        .find_map(|format| read_moment(text, format, dates));
+    let found = dates.formats.iter().find_map(|format| read_moment(text, format, dates));
     found.ok_or_else(|| format!("'{text}' does not fit {}", dates.formats.join(" or ")))
 }
 
@@ -300,11 +263,7 @@ fn read_moment(text: &str, format: &str, dates: &Dates) -> Option<String> {
         Some(timestamp) => timestamp,
         None if parts.offset().is_some() => parts.to_timestamp().ok()?,
         None => {
-            let time = if parts.hour().is_some() {
-                parts.to_time().ok()?
-            } else {
-                midnight()
-            };
+            let time = if parts.hour().is_some() { parts.to_time().ok()? } else { midnight() };
             local(parts.to_date().ok()?.to_datetime(time), &dates.tz)?
         }
     };
@@ -327,19 +286,13 @@ mod tests {
         let mapping = Mapping::parse(mapping).expect("a mapping");
         let header = header.split(';').map(str::to_owned).collect();
         let converter = Converter::new(mapping, header).expect("known columns");
-        let fields: Vec<Vec<u8>> = row
-            .split(';')
-            .map(|field| field.as_bytes().to_vec())
-            .collect();
-        converter
-            .body(&fields)
-            .unwrap_or_else(|rejection| match rejection {
-                Rejection::Invalid(errors) => errors
-                    .iter()
-                    .map(|e| format!("{} {} ", e.pointer, e.code))
-                    .collect(),
-                other => other.to_string(),
-            })
+        let fields: Vec<Vec<u8>> = row.split(';').map(|field| field.as_bytes().to_vec()).collect();
+        converter.body(&fields).unwrap_or_else(|rejection| match rejection {
+            Rejection::Invalid(errors) => {
+                errors.iter().map(|e| format!("{} {} ", e.pointer, e.code)).collect()
+            }
+            other => other.to_string(),
+        })
     }
 
     #[test]
@@ -357,23 +310,11 @@ mod tests {
             in = "credit"
         "#;
         let shown = |row| body(mapping, "symbol;how;way", row);
-        assert_eq!(
-            shown("I;cash;in"),
-            r#"{"transaction_type":"earnings","side":"credit"}"#
-        );
-        assert_eq!(
-            shown("?;cash;in"),
-            r#"{"transaction_type":"withdrawal","side":"credit"}"#
-        );
+        assert_eq!(shown("I;cash;in"), r#"{"transaction_type":"earnings","side":"credit"}"#);
+        assert_eq!(shown("?;cash;in"), r#"{"transaction_type":"withdrawal","side":"credit"}"#);
         assert_eq!(shown("X;cash; "), r#"{"transaction_type":"withdrawal"}"#);
-        assert_eq!(
-            shown(";swap;in"),
-            r#"{"transaction_type":"other","side":"credit"}"#
-        );
-        assert_eq!(
-            shown(";;odd"),
-            r#"{"transaction_type":"card","side":"odd"}"#
-        );
+        assert_eq!(shown(";swap;in"), r#"{"transaction_type":"other","side":"credit"}"#);
+        assert_eq!(shown(";;odd"), r#"{"transaction_type":"card","side":"odd"}"#);
         assert_eq!(shown("I"), " COLUMNS ");
     }
 
@@ -409,16 +350,8 @@ mod tests {
             ("UTC", "490101", r#"{"created_at":"2049-01-01T00:00:00Z"}"#),
             ("UTC", "500101", r#"{"created_at":"1950-01-01T00:00:00Z"}"#),
             ("UTC", "000229", r#"{"created_at":"2000-02-29T00:00:00Z"}"#),
-            (
-                "Europe/Prague",
-                "930101",
-                r#"{"created_at":"1992-12-31T23:00:00Z"}"#,
-            ),
-            (
-                "Europe/Prague",
-                "01.07.2024 10:30",
-                r#"{"created_at":"2024-07-01T08:30:00Z"}"#,
-            ),
+            ("Europe/Prague", "930101", r#"{"created_at":"1992-12-31T23:00:00Z"}"#),
+            ("Europe/Prague", "01.07.2024 10:30", r#"{"created_at":"2024-07-01T08:30:00Z"}"#),
             (
                 "Europe/Prague",
                 "2024-07-01T10:30:00+0000",
@@ -452,9 +385,7 @@ mod tests {
     fn bytes_that_the_encoding_does_not_have_are_refused() {
         let mapping = Mapping::parse("[columns]\nuser_id = \"u\"").expect("a mapping");
         let converter = Converter::new(mapping, vec!["u".to_owned()]).expect("a converter");
-        let refused = converter
-            .body(&[b"caf\xe9".to_vec()])
-            .expect_err("no UTF-8");
+        let refused = converter.body(&[b"caf\xe9".to_vec()]).expect_err("no UTF-8");
         assert!(matches!(refused, Rejection::Invalid(e) if e[0].code == "ENCODING"));
         let mapping = "[file]\nencoding = \"windows-1250\"\n[columns]\nuser_id = \"u\"";
         let mapping = Mapping::parse(mapping).expect("a mapping");

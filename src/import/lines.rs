@@ -73,11 +73,7 @@ impl<R: BufRead> Lines<R> {
         }
         let is_too_long = bytes.len() > LINE_BYTES_MAX;
         bytes.truncate(LINE_BYTES_MAX);
-        Ok(Some(Line {
-            bytes,
-            is_too_long,
-            end: self.place,
-        }))
+        Ok(Some(Line { bytes, is_too_long, end: self.place }))
     }
 }
 
@@ -96,11 +92,7 @@ mod tests {
         let at = |offset, line| Place { offset, line };
         assert_eq!(
             found,
-            [
-                ("one".into(), at(8, 1)),
-                (String::new(), at(9, 2)),
-                ("two".into(), at(12, 3))
-            ]
+            [("one".into(), at(8, 1)), (String::new(), at(9, 2)), ("two".into(), at(12, 3))]
         );
     }
 
@@ -111,14 +103,8 @@ mod tests {
             text.extend(b"\r\nnext\n");
             let mut lines = Lines::new(text.as_slice(), Place::default());
             let line = lines.next().expect("memory").expect("a line");
-            assert_eq!(
-                (line.is_too_long, line.bytes.len()),
-                (too_long, LINE_BYTES_MAX)
-            );
-            assert_eq!(
-                lines.next().expect("memory").expect("a line").bytes,
-                b"next"
-            );
+            assert_eq!((line.is_too_long, line.bytes.len()), (too_long, LINE_BYTES_MAX));
+            assert_eq!(lines.next().expect("memory").expect("a line").bytes, b"next");
         }
     }
 }

@@ -122,14 +122,7 @@ struct FileToml {
 impl Default for FileToml {
     fn default() -> Self {
         let encoding = "utf-8".to_owned();
-        Self {
-            delimiter: ',',
-            quote: '"',
-            encoding,
-            header: true,
-            names: None,
-            trim: true,
-        }
+        Self { delimiter: ',', quote: '"', encoding, header: true, names: None, trim: true }
     }
 }
 
@@ -144,11 +137,7 @@ struct DatesToml {
 impl Default for DatesToml {
     fn default() -> Self {
         // The pivot of POSIX: 69 is 1969 and 68 is 2068.
-        Self {
-            formats: Vec::new(),
-            tz: "UTC".to_owned(),
-            pivot: 69,
-        }
+        Self { formats: Vec::new(), tz: "UTC".to_owned(), pivot: 69 }
     }
 }
 
@@ -232,27 +221,19 @@ impl Mapping {
             trim: toml.file.trim,
             columns,
             constants,
-            dates: Dates {
-                formats: toml.dates.formats,
-                tz,
-                pivot: toml.dates.pivot,
-            },
+            dates: Dates { formats: toml.dates.formats, tz, pivot: toml.dates.pivot },
             amounts: toml.amounts,
         })
     }
 }
 
 fn check_target(target: &str) -> Result<(), String> {
-    let is_metadata = target
-        .strip_prefix("metadata.")
-        .is_some_and(|key| !key.is_empty());
+    let is_metadata = target.strip_prefix("metadata.").is_some_and(|key| !key.is_empty());
     if is_metadata || TARGETS.contains(&target) {
         return Ok(());
     }
     let known = TARGETS.join(", ");
-    Err(format!(
-        "there is no field `{target}`; the fields are {known}, metadata.<key>"
-    ))
+    Err(format!("there is no field `{target}`; the fields are {known}, metadata.<key>"))
 }
 
 fn byte(character: char, name: &str) -> Result<u8, String> {
@@ -325,46 +306,19 @@ mod tests {
     fn a_wrong_mapping_says_what_is_wrong() {
         for (text, expected) in [
             ("", "line 1: missing field `columns`"),
-            (
-                "[columns]\nuser = \"a\"",
-                "there is no field `user`; the fields are user_id,",
-            ),
-            (
-                "[columns]\namount = []",
-                "`columns.amount`: the list of columns is empty",
-            ),
-            (
-                "[columns]\namount = { col = \"a\" }",
-                "`columns.amount`: unknown field `col`",
-            ),
+            ("[columns]\nuser = \"a\"", "there is no field `user`; the fields are user_id,"),
+            ("[columns]\namount = []", "`columns.amount`: the list of columns is empty"),
+            ("[columns]\namount = { col = \"a\" }", "`columns.amount`: unknown field `col`"),
             (
                 "[columns]\nside = { column = \"a\", values = \"x\" }",
                 "`columns.side`: there is no [values.x]",
             ),
-            (
-                "[file]\nheader = false\n[columns]",
-                "a file without header needs `file.names`",
-            ),
-            (
-                "[file]\nencoding = \"ebcdic\"\n[columns]",
-                "`file.encoding`: 'ebcdic' is not known",
-            ),
-            (
-                "[file]\nencoding = \"utf-16\"\n[columns]",
-                "`file.encoding`: 'utf-16' is not known",
-            ),
-            (
-                "[file]\ndelimiter = \"é\"\n[columns]",
-                "`file.delimiter` is one ASCII character",
-            ),
-            (
-                "[dates]\ntz = \"Nowhere\"\n[columns]",
-                "`dates.tz`: there is no time zone 'Nowhere'",
-            ),
-            (
-                "[constants]\namount = 1.5\n[columns]",
-                "`constants.amount` is a text, a number or",
-            ),
+            ("[file]\nheader = false\n[columns]", "a file without header needs `file.names`"),
+            ("[file]\nencoding = \"ebcdic\"\n[columns]", "`file.encoding`: 'ebcdic' is not known"),
+            ("[file]\nencoding = \"utf-16\"\n[columns]", "`file.encoding`: 'utf-16' is not known"),
+            ("[file]\ndelimiter = \"é\"\n[columns]", "`file.delimiter` is one ASCII character"),
+            ("[dates]\ntz = \"Nowhere\"\n[columns]", "`dates.tz`: there is no time zone 'Nowhere'"),
+            ("[constants]\namount = 1.5\n[columns]", "`constants.amount` is a text, a number or"),
         ] {
             let said = Mapping::parse(text).expect_err("wrong");
             assert!(said.starts_with(expected), "{text}: {said}");

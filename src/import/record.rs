@@ -42,11 +42,7 @@ pub struct Records<R> {
 
 impl<R: BufRead> Records<R> {
     pub fn new(reader: R, place: Place, format: Format) -> Self {
-        Self {
-            lines: Lines::new(reader, place),
-            waiting: VecDeque::new(),
-            format,
-        }
+        Self { lines: Lines::new(reader, place), waiting: VecDeque::new(), format }
     }
 
     /// The next record that is not blank; `None` at the end.
@@ -70,12 +66,7 @@ impl<R: BufRead> Records<R> {
 
     fn record(&mut self, first: Line) -> io::Result<Record> {
         let (line, first_end) = (first.end.line, first.end);
-        let broken = |raw, why| Record {
-            line,
-            raw,
-            fields: Err(why),
-            end: first_end,
-        };
+        let broken = |raw, why| Record { line, raw, fields: Err(why), end: first_end };
         if first.is_too_long {
             return Ok(broken(first.bytes, Broken::TooLong));
         }
@@ -84,18 +75,9 @@ impl<R: BufRead> Records<R> {
         let mut taken = Vec::new();
         loop {
             if let Some(fields) = split(&raw, self.format) {
-                return Ok(Record {
-                    line,
-                    raw,
-                    fields: Ok(fields),
-                    end,
-                });
+                return Ok(Record { line, raw, fields: Ok(fields), end });
             }
-            let next = if taken.len() < RECORD_LINES_MAX {
-                self.line()?
-            } else {
-                None
-            };
+            let next = if taken.len() < RECORD_LINES_MAX { self.line()? } else { None };
             let fits = |next: &Line| raw.len() + next.bytes.len() < LINE_BYTES_MAX;
             match next {
                 Some(next) if !next.is_too_long && fits(&next) => {
@@ -149,19 +131,14 @@ fn split(record: &[u8], format: Format) -> Option<Vec<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    const FORMAT: Format = Format {
-        delimiter: b';',
-        quote: b'"',
-    };
+    const FORMAT: Format = Format { delimiter: b';', quote: b'"' };
 
     fn read(text: &str) -> Vec<(u64, Result<Vec<String>, Broken>)> {
         let mut records = Records::new(text.as_bytes(), Place::default(), FORMAT);
         let mut found = Vec::new();
         while let Some(record) = records.next().expect("memory") {
             let text = |field| String::from_utf8(field).expect("text");
-            let fields = record
-                .fields
-                .map(|fields| fields.into_iter().map(text).collect());
+            let fields = record.fields.map(|fields| fields.into_iter().map(text).collect());
             found.push((record.line, fields));
         }
         found
@@ -174,10 +151,8 @@ mod tests {
     #[test]
     fn fields_are_split_as_rfc_4180_says() {
         let text = "a;\"b;c\";\"d\"\"e\";;5\" pipe\r\n\n\"two\nlines\";x\n";
-        let expected = [
-            (1, fields(&["a", "b;c", "d\"e", "", "5\" pipe"])),
-            (3, fields(&["two\nlines", "x"])),
-        ];
+        let expected =
+            [(1, fields(&["a", "b;c", "d\"e", "", "5\" pipe"])), (3, fields(&["two\nlines", "x"]))];
         assert_eq!(read(text), expected);
     }
 

@@ -30,11 +30,7 @@ pub struct Rejects {
 impl Rejects {
     /// Begins anew, or after the bytes that an interrupted import left.
     pub fn open(path: PathBuf, bytes: u64) -> anyhow::Result<Self> {
-        let mut rejects = Self {
-            path,
-            file: None,
-            bytes,
-        };
+        let mut rejects = Self { path, file: None, bytes };
         if bytes > 0 {
             rejects.file = Some(rejects.make()?);
         } else if let Err(error) = std::fs::remove_file(&rejects.path)
@@ -55,10 +51,7 @@ impl Rejects {
             code: rejection.code(),
             detail: rejection.to_string(),
             errors,
-            raw: String::from_utf8_lossy(raw)
-                .chars()
-                .take(RAW_CHARS_MAX)
-                .collect(),
+            raw: String::from_utf8_lossy(raw).chars().take(RAW_CHARS_MAX).collect(),
         };
         let mut text = serde_json::to_string(&reject)?;
         text.push('\n');
@@ -75,8 +68,7 @@ impl Rejects {
     /// Writes out what is held back, and says how long the file is.
     pub fn flush(&mut self) -> anyhow::Result<u64> {
         if let Some(file) = &mut self.file {
-            file.flush()
-                .with_context(|| format!("writing '{}'", self.path.display()))?;
+            file.flush().with_context(|| format!("writing '{}'", self.path.display()))?;
         }
         Ok(self.bytes)
     }
@@ -87,11 +79,8 @@ impl Rejects {
 
     fn make(&self) -> anyhow::Result<BufWriter<File>> {
         let open = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .write(true)
-                .truncate(false)
-                .open(&self.path)?;
+            let mut file =
+                OpenOptions::new().create(true).write(true).truncate(false).open(&self.path)?;
             file.set_len(self.bytes)?;
             file.seek(SeekFrom::End(0))?;
             Ok::<File, std::io::Error>(file)

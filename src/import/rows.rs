@@ -26,10 +26,7 @@ pub struct Row {
 
 pub enum Rows {
     Ndjson(Lines<Reader>),
-    Mapped {
-        records: Records<Reader>,
-        converter: Box<Converter>,
-    },
+    Mapped { records: Records<Reader>, converter: Box<Converter> },
 }
 
 impl Rows {
@@ -67,21 +64,10 @@ impl Rows {
                     Err(_) => Err(rejected("ENCODING", "the line is not UTF-8".to_owned())),
                 };
                 let (number, end) = (line.end.line, line.end);
-                return Ok(Some(Row {
-                    line: number,
-                    raw: line.bytes,
-                    body,
-                    end,
-                }));
+                return Ok(Some(Row { line: number, raw: line.bytes, body, end }));
             },
             Self::Mapped { records, converter } => {
-                let Some(Record {
-                    line,
-                    raw,
-                    fields,
-                    end,
-                }) = records.next()?
-                else {
+                let Some(Record { line, raw, fields, end }) = records.next()? else {
                     return Ok(None);
                 };
                 let body = match fields {
@@ -92,12 +78,7 @@ impl Rows {
                         Err(rejected("OPEN_QUOTE", detail))
                     }
                 };
-                Ok(Some(Row {
-                    line,
-                    raw,
-                    body,
-                    end,
-                }))
+                Ok(Some(Row { line, raw, body, end }))
             }
         }
     }
@@ -108,10 +89,7 @@ fn rejected(code: &str, detail: String) -> Rejection {
 }
 
 fn too_long() -> Rejection {
-    rejected(
-        "LINE_TOO_LONG",
-        format!("the line is longer than {LINE_BYTES_MAX} bytes"),
-    )
+    rejected("LINE_TOO_LONG", format!("the line is longer than {LINE_BYTES_MAX} bytes"))
 }
 
 fn open_at(path: &Path, place: Place) -> anyhow::Result<Reader> {
@@ -125,8 +103,7 @@ fn open_at(path: &Path, place: Place) -> anyhow::Result<Reader> {
         return Err(usage(format!("'{shown}' is a folder, not a file")));
     }
     if place.offset > 0 {
-        file.seek(SeekFrom::Start(place.offset))
-            .with_context(|| format!("reading '{shown}'"))?;
+        file.seek(SeekFrom::Start(place.offset)).with_context(|| format!("reading '{shown}'"))?;
     }
     Ok(Box::new(BufReader::with_capacity(256 * 1024, file)))
 }

@@ -58,10 +58,7 @@ impl Fingerprint {
         let mut beginning = Vec::new();
         File::open(path)?.take(bytes).read_to_end(&mut beginning)?;
         let bytes = u64::try_from(beginning.len()).unwrap_or(u64::MAX);
-        Ok(Self {
-            bytes,
-            hash: hash(&[&beginning]),
-        })
+        Ok(Self { bytes, hash: hash(&[&beginning]) })
     }
 
     /// Whether the file still begins as it did; it may have grown.
@@ -77,10 +74,7 @@ pub fn hash(parts: &[&[u8]]) -> String {
 
 impl State {
     pub fn place(&self) -> Place {
-        Place {
-            offset: self.offset,
-            line: self.line,
-        }
+        Place { offset: self.offset, line: self.line }
     }
 
     /// The state of an interrupted import of this file; `Ok(Err(why))` when there is one that
@@ -96,23 +90,12 @@ impl State {
             Err(error) => return Err(error).with_context(|| shown("reading", path)),
         };
         let Ok(state) = serde_json::from_str::<Self>(&text) else {
-            return Ok(Err(format!(
-                "'{}' is no state of an import",
-                path.display()
-            )));
+            return Ok(Err(format!("'{}' is no state of an import", path.display())));
         };
-        let length = std::fs::metadata(file)
-            .with_context(|| shown("reading", file))?
-            .len();
-        let fits = state
-            .fingerprint
-            .fits(file)
-            .with_context(|| shown("reading", file))?;
+        let length = std::fs::metadata(file).with_context(|| shown("reading", file))?.len();
+        let fits = state.fingerprint.fits(file).with_context(|| shown("reading", file))?;
         if !fits || length < state.offset {
-            return Ok(Err(format!(
-                "'{}' changed since it was interrupted",
-                file.display()
-            )));
+            return Ok(Err(format!("'{}' changed since it was interrupted", file.display())));
         }
         if state.setting != setting {
             let why = "the interrupted import had another mapping, user or store";

@@ -46,14 +46,8 @@ impl Folder {
                 command.env_remove(name);
             }
         }
-        command
-            .args(words)
-            .current_dir(self.0.path())
-            .env_remove("RUST_LOG");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(words).current_dir(self.0.path()).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -105,10 +99,7 @@ impl Ran {
     /// Expects a failure with this code that is one sentence beginning so.
     pub fn fails(&self, code: i32, sentence: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(
-            self.stderr.starts_with(&format!("error: {sentence}")),
-            "{self:?}"
-        );
+        assert!(self.stderr.starts_with(&format!("error: {sentence}")), "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
     }
 }

@@ -10,9 +10,7 @@ fn every_command_explains_itself_with_examples() {
     );
     let (_, listed) = help.split_once("Commands:\n").unwrap();
     let (listed, _) = listed.split_once("\n\n").unwrap();
-    let names = listed
-        .lines()
-        .map(|line| line.split_whitespace().next().unwrap());
+    let names = listed.lines().map(|line| line.split_whitespace().next().unwrap());
     let names: Vec<&str> = names.filter(|name| *name != "help").collect();
     assert_eq!(names.len(), 12, "{names:?}");
     for name in names.into_iter().filter(|name| *name != "bench") {

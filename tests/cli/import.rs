@@ -30,19 +30,10 @@ fn a_newer_record_updates_the_one_that_is_there() {
         json!({"user_id": "ann", "transaction_type": "card", "amount": "5.00", "status": status,
                "source": "bank", "external_id": "1", "created_at": "2024-01-15T10:30:00Z"})
     };
-    folder.write(
-        "items.ndjson",
-        format!("{}\n{}\n", body("pending"), body("completed")),
-    );
-    assert_eq!(
-        counts(&folder.json(&["import", "items.ndjson", "--json"])),
-        [2, 1, 1, 0, 0]
-    );
+    folder.write("items.ndjson", format!("{}\n{}\n", body("pending"), body("completed")));
+    assert_eq!(counts(&folder.json(&["import", "items.ndjson", "--json"])), [2, 1, 1, 0, 0]);
     let item: Value = serde_json::from_str(&folder.ok(&["export"])).unwrap();
-    assert_eq!(
-        (&item["status"], &item["version"]),
-        (&json!("completed"), &json!(2))
-    );
+    assert_eq!((&item["status"], &item["version"]), (&json!("completed"), &json!(2)));
 }
 
 #[test]
@@ -76,17 +67,11 @@ fn bad_rows_go_to_the_rejects_and_the_rest_goes_in() {
         let errors = reject["errors"].as_array().unwrap().iter();
         let pairs = errors.map(|e| format!("{}:{}", e["pointer"], e["code"]).replace('"', ""));
         let code = reject["code"].as_str().unwrap().to_owned();
-        found.push((
-            reject["line"].as_u64().unwrap(),
-            code,
-            pairs.collect::<Vec<_>>().join(" "),
-        ));
+        found.push((reject["line"].as_u64().unwrap(), code, pairs.collect::<Vec<_>>().join(" ")));
     }
     found.sort_unstable();
-    let found: Vec<(u64, &str, &str)> = found
-        .iter()
-        .map(|(line, code, errors)| (*line, code.as_str(), errors.as_str()))
-        .collect();
+    let found: Vec<(u64, &str, &str)> =
+        found.iter().map(|(line, code, errors)| (*line, code.as_str(), errors.as_str())).collect();
     assert_eq!(
         found,
         [
@@ -94,21 +79,14 @@ fn bad_rows_go_to_the_rejects_and_the_rest_goes_in() {
             (4, "MALFORMED_JSON", ""),
             (5, "VALIDATION_FAILED", ":ENCODING"),
             (7, "VALIDATION_FAILED", ":LINE_TOO_LONG"),
-            (
-                8,
-                "VALIDATION_FAILED",
-                "/amount:AMOUNT /user_id:REQUIRED /colour:UNKNOWN_FIELD"
-            ),
+            (8, "VALIDATION_FAILED", "/amount:AMOUNT /user_id:REQUIRED /colour:UNKNOWN_FIELD"),
             (9, "DUPLICATE_KEY", ""),
             (10, "VALIDATION_FAILED", "/external_id:IMMUTABLE"),
         ]
     );
     // A later import without bad rows leaves no old rejects behind.
     folder.write("items.ndjson", bodies("ann", 0..3));
-    assert_eq!(
-        counts(&folder.json(&["import", "items.ndjson", "--json"])),
-        [3, 0, 0, 3, 0]
-    );
+    assert_eq!(counts(&folder.json(&["import", "items.ndjson", "--json"])), [3, 0, 0, 3, 0]);
     assert!(!folder.has("items.ndjson.rejects.ndjson"));
 }
 
@@ -118,10 +96,7 @@ fn a_dry_run_writes_nothing() {
     folder.write("items.ndjson", format!("{}nonsense\n", bodies("ann", 0..3)));
     let ran = folder.run(&["import", "items.ndjson", "--dry-run"]);
     assert_eq!(ran.stdout, "4 rows: 3 good, 1 would be rejected\n");
-    assert!(
-        ran.stderr.starts_with("line 4: MALFORMED_JSON: "),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.starts_with("line 4: MALFORMED_JSON: "), "{ran:?}");
     let names = std::fs::read_dir(folder.path("")).unwrap().count();
     assert_eq!(names, 1, "only the input is there");
 }
@@ -130,18 +105,9 @@ fn a_dry_run_writes_nothing() {
 fn standard_input_is_read_and_its_rows_may_be_one_users() {
     let folder = Folder::new();
     let body = r#"{"transaction_type":"card","amount":1}"#;
-    let ran = folder.run_on(
-        &["import", "-", "--user", "ann"],
-        &format!("{body}\n{body}"),
-    );
-    assert_eq!(
-        ran.stdout,
-        "2 rows: 2 created, 0 updated, 0 unchanged, 0 rejected\n"
-    );
-    assert!(
-        ran.stderr.contains("2 rows have no source and external_id"),
-        "{ran:?}"
-    );
+    let ran = folder.run_on(&["import", "-", "--user", "ann"], &format!("{body}\n{body}"));
+    assert_eq!(ran.stdout, "2 rows: 2 created, 0 updated, 0 unchanged, 0 rejected\n");
+    assert!(ran.stderr.contains("2 rows have no source and external_id"), "{ran:?}");
     assert_eq!(folder.ok(&["export", "--user", "ann"]).lines().count(), 2);
 }
 
@@ -159,11 +125,7 @@ fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
     let import = ["import", "items.ndjson", "--json", "--batch", "100"];
     let mut resumed = 0;
     let summary = loop {
-        let mut child = folder
-            .command(&import)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = folder.command(&import).stdout(Stdio::piped()).spawn().unwrap();
         let begun = Instant::now();
         let before = place(&folder);
         while place(&folder) < before.max(1) + 20_000 && begun.elapsed() < Duration::from_secs(20) {
@@ -183,21 +145,12 @@ fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
     assert!(resumed > 0, "the import was never interrupted");
     assert!(summary["resumed_after_line"].as_u64().unwrap() > 0);
     assert_eq!(counts(&summary), [6_006, 6_000, 0, 0, 6]);
-    assert_eq!(
-        folder.read("items.ndjson.rejects.ndjson").lines().count(),
-        6
-    );
+    assert_eq!(folder.read("items.ndjson.rejects.ndjson").lines().count(), 6);
     let items = folder.ok(&["export"]);
     let mut amounts: Vec<u64> = items
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|item| {
-            item["amount"]
-                .to_string()
-                .trim_end_matches(".0")
-                .parse()
-                .unwrap()
-        })
+        .map(|item| item["amount"].to_string().trim_end_matches(".0").parse().unwrap())
         .collect();
     amounts.sort_unstable();
     assert_eq!(amounts, (0..6_000).collect::<Vec<u64>>());
@@ -207,12 +160,8 @@ fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
 /// How far the state file says that the import is; 0 when there is none.
 fn place(folder: &Folder) -> u64 {
     let text = std::fs::read_to_string(folder.path("items.ndjson.import-state.json"));
-    let state = text
-        .ok()
-        .and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    state
-        .and_then(|state| state["offset"].as_u64())
-        .unwrap_or(0)
+    let state = text.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    state.and_then(|state| state["offset"].as_u64()).unwrap_or(0)
 }
 
 #[test]
@@ -229,16 +178,10 @@ fn a_state_of_another_file_begins_at_the_top() {
 #[test]
 fn what_cannot_be_read_is_one_clear_sentence() {
     let folder = Folder::new();
-    folder
-        .run(&["import", "no.ndjson"])
-        .fails(2, "'no.ndjson' cannot be read: No such file");
+    folder.run(&["import", "no.ndjson"]).fails(2, "'no.ndjson' cannot be read: No such file");
     folder.write("items.ndjson", "");
     let user = ["import", "items.ndjson", "--user", "a b"];
-    folder
-        .run(&user)
-        .fails(2, "--user: the user id contains white space");
+    folder.run(&user).fails(2, "--user: the user id contains white space");
     let mapping = ["import", "items.ndjson", "--mapping", "no.toml"];
-    folder
-        .run(&mapping)
-        .fails(2, "the mapping 'no.toml' cannot be read");
+    folder.run(&mapping).fails(2, "the mapping 'no.toml' cannot be read");
 }

@@ -8,36 +8,23 @@ fn shipped(name: &str) -> String {
 
 fn items(folder: &Folder, words: &[&str]) -> Vec<Value> {
     let text = folder.ok(&[&["export"], words].concat());
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn the_file_of_a_bank_is_read_by_its_mapping() {
     let folder = Folder::new();
-    folder.write(
-        "bank.asc",
-        std::fs::read(shipped("tests/data/bank.asc")).unwrap(),
-    );
+    folder.write("bank.asc", std::fs::read(shipped("tests/data/bank.asc")).unwrap());
     let mapping = shipped("mappings/berka.toml");
     let import = ["import", "--mapping", &mapping, "bank.asc", "--json"];
     let summary = folder.json(&import);
-    assert_eq!(
-        (&summary["created"], &summary["rejected"]),
-        (&json!(30), &json!(0))
-    );
+    assert_eq!((&summary["created"], &summary["rejected"]), (&json!(30), &json!(0)));
     let summary = folder.json(&import);
-    assert_eq!(
-        (&summary["unchanged"], &summary["rows"]),
-        (&json!(30), &json!(30))
-    );
+    assert_eq!((&summary["unchanged"], &summary["rows"]), (&json!(30), &json!(30)));
 
     let filter = ["--filter", "source=berka", "--filter", "external_id=900007"];
     let found = items(&folder, &filter);
-    let [item] = found.as_slice() else {
-        panic!("{found:?}")
-    };
+    let [item] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(item["user_id"], "berka-12");
     assert_eq!(item["transaction_type"], "bill_payment");
     assert_eq!(item["side"], "debit");
@@ -97,50 +84,20 @@ fn bad_rows_of_a_csv_are_rejected_with_their_line() {
     text.extend(b"5,1,01.02.2024,\"open\r\n");
     text.extend(b"6,7,01.02.2024,last\r\n");
     folder.write("shop.csv", text);
-    let import = [
-        "import",
-        "--mapping",
-        "map.toml",
-        "--user",
-        "ann",
-        "shop.csv",
-        "--json",
-    ];
+    let import = ["import", "--mapping", "map.toml", "--user", "ann", "shop.csv", "--json"];
     let summary = folder.json(&import);
-    assert_eq!(
-        (&summary["created"], &summary["rejected"]),
-        (&json!(2), &json!(4))
-    );
+    assert_eq!((&summary["created"], &summary["rejected"]), (&json!(2), &json!(4)));
     let rejects = folder.read("shop.csv.rejects.ndjson");
     let found: Vec<(u64, String)> = rejects
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|r| {
-            (
-                r["line"].as_u64().unwrap(),
-                r["errors"][0]["code"].as_str().unwrap().to_owned(),
-            )
-        })
+        .map(|r| (r["line"].as_u64().unwrap(), r["errors"][0]["code"].as_str().unwrap().to_owned()))
         .collect();
-    let found: Vec<(u64, &str)> = found
-        .iter()
-        .map(|(line, code)| (*line, code.as_str()))
-        .collect();
-    assert_eq!(
-        found,
-        [
-            (4, "AMOUNT"),
-            (5, "TIME"),
-            (6, "COLUMNS"),
-            (7, "OPEN_QUOTE")
-        ]
-    );
+    let found: Vec<(u64, &str)> = found.iter().map(|(line, code)| (*line, code.as_str())).collect();
+    assert_eq!(found, [(4, "AMOUNT"), (5, "TIME"), (6, "COLUMNS"), (7, "OPEN_QUOTE")]);
     let first = &items(&folder, &["--filter", "external_id=1"])[0];
     assert_eq!(first["metadata"]["note"], "two\nlines, žlutý");
-    assert_eq!(
-        (&first["side"], &first["amount"]),
-        (&json!("debit"), &json!(1.5))
-    );
+    assert_eq!((&first["side"], &first["amount"]), (&json!("debit"), &json!(1.5)));
 }
 
 #[test]
@@ -149,12 +106,7 @@ fn a_column_that_the_file_does_not_have_is_a_clear_sentence() {
     folder.write("map.toml", "[columns]\namount = \"total\"\n");
     folder.write("shop.csv", "id,sum\n1,2\n");
     let import = ["import", "--mapping", "map.toml", "shop.csv"];
-    folder
-        .run(&import)
-        .fails(2, "the file has no column 'total', it has id, sum");
+    folder.run(&import).fails(2, "the file has no column 'total', it has id, sum");
     folder.write("map.toml", "[columns]\ntotal = \"sum\"\n");
-    folder.run(&import).fails(
-        2,
-        "the mapping 'map.toml' is wrong: there is no field `total`",
-    );
+    folder.run(&import).fails(2, "the mapping 'map.toml' is wrong: there is no field `total`");
 }

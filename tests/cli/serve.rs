@@ -20,10 +20,7 @@ impl Server {
     pub fn wait(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .find(|line| line.as_ref().unwrap().contains("http://"))
-            .unwrap()
-            .unwrap();
+        let line = lines.find(|line| line.as_ref().unwrap().contains("http://")).unwrap().unwrap();
         let (_, address) = line.split_once("http://").unwrap();
         let end = address.find([';', '/', ' ']).unwrap_or(address.len());
         let address = address.get(..end).unwrap().to_owned();
@@ -33,9 +30,7 @@ impl Server {
     }
 
     pub fn get(&self, path: &str) -> String {
-        self.send(&format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-        ))
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
     pub fn post(&self, path: &str, body: &str) -> String {
@@ -83,12 +78,7 @@ fn a_public_address_needs_a_secret() {
     let mut command = folder.command(&serve);
     command.env("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef");
     drop(Server::wait(command));
-    drop(Server::wait(folder.command(&[
-        "serve",
-        "--listen",
-        "0.0.0.0:0",
-        "--insecure",
-    ])));
+    drop(Server::wait(folder.command(&["serve", "--listen", "0.0.0.0:0", "--insecure"])));
 }
 
 #[test]
@@ -130,21 +120,12 @@ fn a_backup_is_made_while_a_server_writes() {
     let server = Server::start(&folder, &[]);
     let body = r#"{"user_id":"ann","transaction_type":"card","amount":1.25}"#;
     for _ in 0..20 {
-        assert!(
-            server
-                .post("/api/v1/transactions", body)
-                .starts_with("HTTP/1.1 201")
-        );
+        assert!(server.post("/api/v1/transactions", body).starts_with("HTTP/1.1 201"));
     }
     folder.ok(&["backup", "copy.db"]);
     let verified = folder.json(&["verify", "--store", "sqlite:copy.db", "--json"]);
-    assert_eq!(
-        (&verified["items"], &verified["events"]),
-        (&20.into(), &20.into())
-    );
-    folder
-        .run(&["backup", "copy.db"])
-        .fails(1, "'copy.db' is there already");
+    assert_eq!((&verified["items"], &verified["events"]), (&20.into(), &20.into()));
+    folder.run(&["backup", "copy.db"]).fails(1, "'copy.db' is there already");
 }
 
 #[test]
@@ -162,47 +143,24 @@ fn a_token_of_the_command_line_opens_the_server() {
         ))
     };
     let answer = me(&token);
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains("\"ann\""),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"ann\""), "{answer}");
     let other = [("DAYBOOK_SECRET", "another secret of thirty-two bytes")];
     let other = folder.run_with(&["token", "--user", "ann"], &other).stdout;
     assert!(me(&other).starts_with("HTTP/1.1 401"));
-    let json = folder.json(&[
-        "token",
-        "--service",
-        "--scope",
-        "feed:read",
-        "--ttl",
-        "60",
-        "--json",
-    ]);
-    assert_eq!(
-        (&json["token_type"], &json["expires_in"]),
-        (&"bearer".into(), &60.into())
-    );
+    let json =
+        folder.json(&["token", "--service", "--scope", "feed:read", "--ttl", "60", "--json"]);
+    assert_eq!((&json["token_type"], &json["expires_in"]), (&"bearer".into(), &60.into()));
 }
 
 #[test]
 fn a_token_needs_a_secret_a_subject_and_known_scopes() {
     let folder = Folder::new();
-    folder
-        .run(&["token", "--user", "ann"])
-        .fails(2, "there is no secret to sign with");
+    folder.run(&["token", "--user", "ann"]).fails(2, "there is no secret to sign with");
     assert_eq!(folder.run(&["token"]).code, Some(2));
-    folder.write(
-        "daybook.toml",
-        "secret = \"0123456789abcdef0123456789abcdef\"\n",
-    );
+    folder.write("daybook.toml", "secret = \"0123456789abcdef0123456789abcdef\"\n");
     let scope = ["token", "--service", "--scope", "everything"];
-    folder.run(&scope).fails(
-        2,
-        "--scope: 'everything' is none of feed:read, feed:write, admin",
-    );
-    folder
-        .run(&["token", "--user", ""])
-        .fails(2, "--user: the user id is empty");
+    folder.run(&scope).fails(2, "--scope: 'everything' is none of feed:read, feed:write, admin");
+    folder.run(&["token", "--user", ""]).fails(2, "--user: the user id is empty");
 }
 
 #[test]

@@ -9,19 +9,14 @@ fn migrate_makes_a_store_and_says_its_schema() {
     assert_eq!(said["store"], "sqlite:books.db");
     assert!(said["schema"].as_u64().unwrap() > 0);
     assert!(folder.has("books.db"));
-    assert_eq!(
-        folder.json(&["migrate", "--store", "sqlite:books.db", "--json"]),
-        said
-    );
+    assert_eq!(folder.json(&["migrate", "--store", "sqlite:books.db", "--json"]), said);
 }
 
 #[test]
 fn seeding_again_with_the_same_number_gives_the_same_items() {
     let folder = Folder::new();
     let seed = |store: &str| {
-        let words = [
-            "seed", "--count", "200", "--seed", "7", "--store", store, "--json",
-        ];
+        let words = ["seed", "--count", "200", "--seed", "7", "--store", store, "--json"];
         assert_eq!(folder.json(&words)["recorded"], 200);
         let items = folder.ok(&["export", "--user", "test_user_123", "--store", store]);
         let amounts = items.lines().map(|line| {
@@ -48,14 +43,9 @@ fn seeding_many_users_shares_the_items_among_them() {
 #[test]
 fn clean_asks_and_deletes_only_what_was_named() {
     let folder = Folder::new();
-    folder.write(
-        "items.ndjson",
-        bodies("ann", 0..1_500) + &bodies("bob", 0..3),
-    );
+    folder.write("items.ndjson", bodies("ann", 0..1_500) + &bodies("bob", 0..3));
     folder.ok(&["import", "items.ndjson"]);
-    folder
-        .run(&["clean", "--user", "ann"])
-        .fails(2, "nobody is there to be asked; say --yes");
+    folder.run(&["clean", "--user", "ann"]).fails(2, "nobody is there to be asked; say --yes");
     let cleaned = folder.json(&["clean", "--user", "ann", "--yes", "--json"]);
     assert_eq!(cleaned, json!({ "deleted": 1_500 }));
     assert_eq!(folder.ok(&["export"]).lines().count(), 3);
@@ -72,31 +62,18 @@ fn what_was_cleaned_can_be_imported_again() {
     folder.ok(&["import", "items.ndjson"]);
     folder.ok(&["export", "-o", "all.ndjson"]);
     folder.ok(&["clean", "--all", "--yes"]);
-    assert_eq!(
-        folder.json(&["import", "items.ndjson", "--json"])["created"],
-        10
-    );
+    assert_eq!(folder.json(&["import", "items.ndjson", "--json"])["created"], 10);
     folder.ok(&["clean", "--all", "--yes"]);
-    assert_eq!(
-        folder.json(&["import", "all.ndjson", "--json"])["created"],
-        10
-    );
+    assert_eq!(folder.json(&["import", "all.ndjson", "--json"])["created"], 10);
     folder.ok(&["verify"]);
 }
 
 #[test]
 fn a_file_that_is_no_store_is_a_clear_sentence() {
     let folder = Folder::new();
-    folder.write(
-        "daybook.db",
-        "this is a letter to my aunt, and no database at all ".repeat(100),
-    );
+    folder.write("daybook.db", "this is a letter to my aunt, and no database at all ".repeat(100));
     let ran = folder.run(&["verify"]);
     ran.fails(1, "'daybook.db' ");
-    folder
-        .run(&["verify", "--store", "sqlite:no.db"])
-        .fails(2, "there is no store at 'no.db'");
-    folder
-        .run(&["verify", "--store", "no.db"])
-        .fails(2, "`store` must be a store as sqlite:FILE");
+    folder.run(&["verify", "--store", "sqlite:no.db"]).fails(2, "there is no store at 'no.db'");
+    folder.run(&["verify", "--store", "no.db"]).fails(2, "`store` must be a store as sqlite:FILE");
 }

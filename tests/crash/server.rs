@@ -77,6 +77,14 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("what the servers logged:\n{}", self.logged());
+        }
+    }
+}
+
 /// A running server; killed when the test is over.
 pub struct Server {
     child: Child,

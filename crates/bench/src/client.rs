@@ -88,10 +88,7 @@ impl Client {
             stream.write_all(request).await?;
             let mut reader = Reader::default();
             let answer = reader.read(&mut stream).await?;
-            Ok((
-                answer.status,
-                String::from_utf8_lossy(answer.body).into_owned(),
-            ))
+            Ok((answer.status, String::from_utf8_lossy(answer.body).into_owned()))
         };
         runtime()?.block_on(async {
             let asked = tokio::time::timeout(PATIENCE, asking).await;
@@ -101,9 +98,7 @@ impl Client {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?)
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream> {
@@ -153,14 +148,7 @@ impl<R: Requests> Clock<R> {
             refused: 0,
             first_refusal: None,
         };
-        Ok(Self {
-            requests,
-            sent: 0,
-            until,
-            from,
-            last: from,
-            measured,
-        })
+        Ok(Self { requests, sent: 0, until, from, last: from, measured })
     }
 
     fn next(&mut self, request: &mut Vec<u8>) -> bool {
@@ -231,18 +219,13 @@ impl Reader {
             self.fill(stream).await?;
         }
         let body = self.buffer.get(head.length..end).unwrap_or_default();
-        Ok(Answer {
-            status: head.status,
-            body,
-        })
+        Ok(Answer { status: head.status, body })
     }
 
     async fn fill(&mut self, stream: &mut TcpStream) -> Result<()> {
         self.buffer.reserve(8 * 1024);
         match stream.read_buf(&mut self.buffer).await? {
-            0 => Err(anyhow!(
-                "the server closed the connection in the middle of an answer"
-            )),
+            0 => Err(anyhow!("the server closed the connection in the middle of an answer")),
             _ => Ok(()),
         }
     }
@@ -265,9 +248,7 @@ impl Head {
         let head = bytes.get(..end).unwrap_or_default();
         let head = std::str::from_utf8(head).context("the head of an answer is no text")?;
         let mut lines = head.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3));
         let status: u16 = status.context("an answer is not HTTP/1.1")?.parse()?;
         let mut content = matches!(status, 204 | 304).then_some(0);
         for line in lines {
@@ -279,11 +260,7 @@ impl Head {
             }
         }
         let content = content.context("an answer has no Content-Length")?;
-        Ok(Some(Self {
-            status,
-            length: end + 4,
-            content,
-        }))
+        Ok(Some(Self { status, length: end + 4, content }))
     }
 }
 
@@ -327,11 +304,7 @@ mod tests {
     #[test]
     fn a_head_is_read_when_it_is_complete() {
         let text = b"HTTP/1.1 201 Created\r\nContent-Length: 12\r\nx: y\r\n\r\nbody";
-        let head = Head {
-            status: 201,
-            length: text.len() - 4,
-            content: 12,
-        };
+        let head = Head { status: 201, length: text.len() - 4, content: 12 };
         assert_eq!(Head::parse(text).unwrap(), Some(head));
         assert_eq!(Head::parse(&text[..30]).unwrap(), None);
         assert!(Head::parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
@@ -354,23 +327,14 @@ mod tests {
             while served.len() < 5 {
                 let read = stream.read(&mut buffer).unwrap();
                 served.push(String::from_utf8_lossy(&buffer[..read]).into_owned());
-                let status = if served.len() == 3 {
-                    "503 Busy"
-                } else {
-                    "200 OK"
-                };
+                let status = if served.len() == 3 { "503 Busy" } else { "200 OK" };
                 // In two pieces, as a network may deliver it.
-                stream
-                    .write_all(format!("HTTP/1.1 {status}\r\ncontent-").as_bytes())
-                    .unwrap();
+                stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-").as_bytes()).unwrap();
                 stream.write_all(b"length: 2\r\n\r\nok").unwrap();
             }
             served
         });
-        let client = Client {
-            address,
-            connections: 1,
-        };
+        let client = Client { address, connections: 1 };
         let measured = client.measure(Until::Exhausted, |number, out: &mut Vec<u8>| {
             post(&format!("/{number}"), "", b"{}", out);
             number < 5

@@ -64,22 +64,15 @@ struct Plan {
 
 impl Plan {
     fn of(args: &Args) -> Result<Self> {
-        let mut sizes = if args.quick {
-            vec![500, 2_000]
-        } else {
-            args.sizes.clone()
-        };
+        let mut sizes = if args.quick { vec![500, 2_000] } else { args.sizes.clone() };
         sizes.sort_unstable();
         sizes.dedup();
         if sizes.first().is_none_or(|smallest| *smallest < 100) {
             bail!("a size is at least 100 items, or there is nothing to page through");
         }
         let seconds = usize::try_from(args.seconds)?;
-        let throughput = if args.quick {
-            Duration::from_millis(300)
-        } else {
-            Duration::from_secs(args.seconds)
-        };
+        let throughput =
+            if args.quick { Duration::from_millis(300) } else { Duration::from_secs(args.seconds) };
         Ok(Self {
             sizes,
             throughput,
@@ -88,11 +81,7 @@ impl Plan {
             users: args.users,
             batch_rows: if args.quick { 10_000 } else { 100_000 },
             // More than a server takes in the time, so that no record is sent twice.
-            create_bodies: if args.quick {
-                10_000
-            } else {
-                30_000 * seconds.min(12)
-            },
+            create_bodies: if args.quick { 10_000 } else { 30_000 * seconds.min(12) },
         })
     }
 }
@@ -113,16 +102,11 @@ pub fn run(args: &Args) -> Result<()> {
         None => tempfile::tempdir(),
     };
     let folder = folder.context("making a folder for the files")?;
-    let program = Program {
-        binary,
-        folder: folder.path().to_owned(),
-    };
+    let program = Program { binary, folder: folder.path().to_owned() };
 
     // A thread of its own, because the caller may be inside an asynchronous runtime.
     let measuring = std::thread::spawn(move || measure(&plan, &program));
-    let report = measuring
-        .join()
-        .map_err(|_| anyhow!("the benchmark panicked"))??;
+    let report = measuring.join().map_err(|_| anyhow!("the benchmark panicked"))??;
     publish(&report, args.json.as_deref())
 }
 
@@ -174,10 +158,7 @@ mod tests {
 
     #[test]
     fn sizes_are_measured_from_the_smallest_on() {
-        assert_eq!(
-            plan(&["--sizes", "5000,1000,5000"]).unwrap().sizes,
-            [1_000, 5_000]
-        );
+        assert_eq!(plan(&["--sizes", "5000,1000,5000"]).unwrap().sizes, [1_000, 5_000]);
         assert_eq!(plan(&[]).unwrap().sizes, [1_000, 100_000, 1_000_000]);
         assert!(plan(&["--sizes", "5"]).is_err());
     }

@@ -58,10 +58,7 @@ pub fn users_of(bodies: &[String], most: usize) -> Result<Vec<UserId>> {
 
 /// The first page of a user's feed, paged by cursor.
 pub fn feed_path(user: &UserId) -> String {
-    format!(
-        "/api/v1/transactions?user_id={}&limit=20",
-        client::encode(user.as_str())
-    )
+    format!("/api/v1/transactions?user_id={}&limit=20", client::encode(user.as_str()))
 }
 
 #[cfg(test)]
@@ -73,11 +70,7 @@ mod tests {
         let made = bodies(7, 20, 200, Happened::PastYear).unwrap();
         assert_eq!(made, bodies(7, 20, 200, Happened::PastYear).unwrap());
         assert_ne!(made, bodies(8, 20, 200, Happened::PastYear).unwrap());
-        assert_eq!(
-            crate::raw::rows(&made).unwrap().len(),
-            200,
-            "all of them are accepted"
-        );
+        assert_eq!(crate::raw::rows(&made).unwrap().len(), 200, "all of them are accepted");
         let users = users_of(&made, 100).unwrap();
         assert!((10..=20).contains(&users.len()), "{users:?}");
     }

@@ -49,9 +49,7 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
         let new = NewTransaction::parse(body, id, None, &vocabulary)
             .map_err(|refused| anyhow!("{refused:?}"))
             .with_context(|| format!("reading {body}"))?;
-        let at = new
-            .created_at
-            .unwrap_or(Timestamp::from_micros(1_700_000_000_000_000));
+        let at = new.created_at.unwrap_or(Timestamp::from_micros(1_700_000_000_000_000));
         let item = new.record(at, EventSeq(number.into()));
         let known = i64::try_from(users.len())?;
         let user = *users.entry(item.user_id.to_string()).or_insert(known);
@@ -59,13 +57,7 @@ pub fn rows(bodies: &[String]) -> Result<Vec<Row>> {
         // The store numbers rows by the second in which they happened, then by arrival.
         let position = (item.created_at.seconds() << 20) | i64::from(number & 0xf_ffff);
         let metadata = item.metadata.to_string();
-        rows.push(Row {
-            user,
-            position,
-            metadata,
-            words,
-            item,
-        });
+        rows.push(Row { user, position, metadata, words, item });
     }
     Ok(rows)
 }
@@ -110,13 +102,7 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
     }
     let elapsed = started.elapsed();
     let requests = latency.len();
-    Ok(Measured {
-        requests,
-        elapsed,
-        latency,
-        refused: 0,
-        first_refusal: None,
-    })
+    Ok(Measured { requests, elapsed, latency, refused: 0, first_refusal: None })
 }
 
 /// Opens a new file as the store does.
@@ -180,15 +166,8 @@ mod tests {
         let measured = insert(&file, &rows(&bodies).unwrap(), 4).unwrap();
         assert_eq!(measured.requests, 3, "commits of 4, 4 and 2 rows");
         let connection = Connection::open(&file).unwrap();
-        let count = |sql: &str| {
-            connection
-                .query_row(sql, [], |row| row.get::<_, i64>(0))
-                .unwrap()
-        };
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("select count(*) from transactions"), 10);
-        assert_eq!(
-            count("select count(*) from search where body match '\"1_starbucks\"'"),
-            3
-        );
+        assert_eq!(count("select count(*) from search where body match '\"1_starbucks\"'"), 3);
     }
 }

@@ -33,12 +33,7 @@ const fn question(
     growth: Option<Target>,
     path: fn(&Subject) -> String,
 ) -> Question {
-    Question {
-        name,
-        path,
-        growth,
-        speed: None,
-    }
+    Question { name, path, growth, speed: None }
 }
 
 const QUESTIONS: &[Question] = &[
@@ -54,46 +49,21 @@ const QUESTIONS: &[Question] = &[
         growth: PAGE,
         speed: Some(writes::FEED),
     },
-    question("deep cursor", PAGE, |s| {
-        s.feed(&format!("limit=20&cursor={}", s.cursor))
-    }),
-    question("deep page number", None, |s| {
-        s.feed(&format!("page={}&page_size=20", s.deep_page))
-    }),
-    question("filter by status", None, |s| {
-        s.feed("limit=20&status=pending")
-    }),
-    question("filter by status, counted", None, |s| {
-        s.feed("page=1&status=pending")
-    }),
+    question("deep cursor", PAGE, |s| s.feed(&format!("limit=20&cursor={}", s.cursor))),
+    question("deep page number", None, |s| s.feed(&format!("page={}&page_size=20", s.deep_page))),
+    question("filter by status", None, |s| s.feed("limit=20&status=pending")),
+    question("filter by status, counted", None, |s| s.feed("page=1&status=pending")),
     question("filter by merchant", None, |s| {
-        s.feed(&format!(
-            "limit=20&merchant_name={}",
-            client::encode(&s.words.merchant)
-        ))
+        s.feed(&format!("limit=20&merchant_name={}", client::encode(&s.words.merchant)))
     }),
-    question("search a word", SEARCH, |s| {
-        s.search(&s.words.exact, "limit=20")
-    }),
-    question("search a word, counted", SEARCH, |s| {
-        s.search(&s.words.exact, "page=1")
-    }),
-    question("search a beginning", SEARCH, |s| {
-        s.search(&s.words.beginning, "limit=20")
-    }),
-    question("search a beginning, counted", SEARCH, |s| {
-        s.search(&s.words.beginning, "page=1")
-    }),
-    question("search with a typo", SEARCH, |s| {
-        s.search(&s.words.typo, "limit=20")
-    }),
-    question("search with a typo, counted", SEARCH, |s| {
-        s.search(&s.words.typo, "page=1")
-    }),
+    question("search a word", SEARCH, |s| s.search(&s.words.exact, "limit=20")),
+    question("search a word, counted", SEARCH, |s| s.search(&s.words.exact, "page=1")),
+    question("search a beginning", SEARCH, |s| s.search(&s.words.beginning, "limit=20")),
+    question("search a beginning, counted", SEARCH, |s| s.search(&s.words.beginning, "page=1")),
+    question("search with a typo", SEARCH, |s| s.search(&s.words.typo, "limit=20")),
+    question("search with a typo, counted", SEARCH, |s| s.search(&s.words.typo, "page=1")),
     question("statistics, all time", STATISTICS, |s| s.statistics("")),
-    question("statistics in a zone", STATISTICS, |s| {
-        s.statistics("?tz=Europe%2FMadrid")
-    }),
+    question("statistics in a zone", STATISTICS, |s| s.statistics("?tz=Europe%2FMadrid")),
     question("statistics of a range", STATISTICS, |s| {
         s.statistics(&format!("?start_date={}&end_date={}", s.oldest, s.newest))
     }),
@@ -106,22 +76,11 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
         say(&format!("seeding {size} items"));
         let took = program.seed(&store, user_name(*size).as_str(), *size)?;
         let per_second = ratio(Some(count(*size)), Some(took.as_secs_f64()));
-        report.rows.push(
-            Row {
-                per_second,
-                ..Row::fact("seed")
-            }
-            .size(*size),
-        );
+        report.rows.push(Row { per_second, ..Row::fact("seed") }.size(*size));
     }
     let server = program.serve(&store)?;
-    report
-        .rows
-        .push(writes::ready(&server, READY).size(plan.sizes.iter().sum()));
-    let many = Client {
-        address: server.address,
-        connections: plan.connections,
-    };
+    report.rows.push(writes::ready(&server, READY).size(plan.sizes.iter().sum()));
+    let many = Client { address: server.address, connections: plan.connections };
     let trivial = writes::trivial(plan, &many, report)?;
 
     let mut words = None;
@@ -139,9 +98,7 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
     let bodies = load::bodies(2, plan.users, plan.create_bodies, Happened::Now)?;
     let row = writes::create(plan, &many, "create, big file", &bodies, false, trivial)?;
     report.rows.push(row.size(plan.sizes.iter().sum()));
-    report
-        .rows
-        .push(writes::memory(&server, "memory after questions"));
+    report.rows.push(writes::memory(&server, "memory after questions"));
     Ok(())
 }
 
@@ -152,16 +109,11 @@ fn latencies(
     subjects: &[Subject],
     report: &mut Report,
 ) -> Result<()> {
-    let one = Client {
-        connections: 1,
-        ..*many
-    };
+    let one = Client { connections: 1, ..*many };
     let mut smallest = None;
     for subject in subjects {
         let measured = ask(&one, Until::Elapsed(plan.latency), question, subject)?;
-        let row = Row::measured(question.name, &measured, 1.0)
-            .size(subject.size)
-            .connections(1);
+        let row = Row::measured(question.name, &measured, 1.0).size(subject.size).connections(1);
         let compared = ratio(row.p50_ms, smallest.map(|(_, p50)| p50));
         let of = smallest.map_or_else(String::new, |(size, _)| of_size("p50", size));
         smallest = smallest.or(row.p50_ms.map(|p50| (subject.size, p50)));
@@ -185,21 +137,13 @@ fn rates(
         if middle.contains(&place) {
             continue;
         }
-        let time = if question.speed.is_some() {
-            plan.throughput
-        } else {
-            plan.latency
-        };
+        let time = if question.speed.is_some() { plan.throughput } else { plan.latency };
         let measured = ask(many, Until::Elapsed(time), question, subject)?;
         let per_second = rate(&measured, 1.0);
         let mut row = Row::measured(question.name, &measured, 1.0)
             .size(subject.size)
             .connections(many.connections)
-            .times(
-                "livez",
-                ratio(Some(per_second), Some(trivial)),
-                question.speed,
-            );
+            .times("livez", ratio(Some(per_second), Some(trivial)), question.speed);
         if let Some((size, base)) = smallest {
             let compared = ratio(Some(per_second), Some(base));
             row = row.times(&of_size("rate", size), compared, None);
@@ -283,15 +227,8 @@ impl Subject {
             None => Words::of(&newest.items).context("no merchant to search for")?,
         };
         let deep_page = size * 9 / 10 / 20;
-        let deep = page(
-            client,
-            &format!("user_id={user}&page={deep_page}&page_size=20"),
-        )?;
-        let (first, last) = newest
-            .items
-            .first()
-            .zip(deep.items.last())
-            .context("no items")?;
+        let deep = page(client, &format!("user_id={user}&page={deep_page}&page_size=20"))?;
+        let (first, last) = newest.items.first().zip(deep.items.last()).context("no items")?;
         Ok(Self {
             words,
             deep_page,
@@ -308,10 +245,7 @@ impl Subject {
     }
 
     fn search(&self, words: &str, parameters: &str) -> String {
-        self.feed(&format!(
-            "search_query={}&{parameters}",
-            client::encode(words)
-        ))
+        self.feed(&format!("search_query={}&{parameters}", client::encode(words)))
     }
 
     fn statistics(&self, parameters: &str) -> String {
@@ -322,23 +256,15 @@ impl Subject {
 impl Words {
     /// Takes a merchant with a word that is long enough to be mistyped.
     fn of(items: &[Item]) -> Option<Self> {
-        items
-            .iter()
-            .filter_map(|item| item.metadata.merchant_name.as_ref())
-            .find_map(|merchant| {
-                let exact = search::words(merchant).into_iter().find(|word| {
-                    word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_lowercase())
-                })?;
-                let beginning = exact.chars().take(4).collect();
-                let without_fourth = exact.chars().enumerate().filter(|(place, _)| *place != 3);
-                let typo = without_fourth.map(|(_, letter)| letter).collect();
-                Some(Self {
-                    merchant: merchant.clone(),
-                    beginning,
-                    typo,
-                    exact,
-                })
-            })
+        items.iter().filter_map(|item| item.metadata.merchant_name.as_ref()).find_map(|merchant| {
+            let exact = search::words(merchant).into_iter().find(|word| {
+                word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_lowercase())
+            })?;
+            let beginning = exact.chars().take(4).collect();
+            let without_fourth = exact.chars().enumerate().filter(|(place, _)| *place != 3);
+            let typo = without_fourth.map(|(_, letter)| letter).collect();
+            Some(Self { merchant: merchant.clone(), beginning, typo, exact })
+        })
     }
 }
 
@@ -355,18 +281,10 @@ fn page(client: &Client, parameters: &str) -> Result<FeedPage> {
 /// The cursor that a client who paged to this item would hold.
 fn cursor_after(user: &str, item: &Item) -> Result<String> {
     let user = UserId::parse(user).map_err(|refused| anyhow!(refused))?;
-    let asked = [
-        ("user_id".to_owned(), user.to_string()),
-        ("limit".to_owned(), "20".to_owned()),
-    ];
+    let asked = [("user_id".to_owned(), user.to_string()), ("limit".to_owned(), "20".to_owned())];
     let query = Query::parse(&asked, None)?;
     let created_at = Timestamp::parse(&item.created_at)?;
-    Ok(Position {
-        tier: 0,
-        created_at,
-        id: item.id,
-    }
-    .encode(query.digest))
+    Ok(Position { tier: 0, created_at, id: item.id }.encode(query.digest))
 }
 
 #[cfg(test)]
@@ -378,15 +296,9 @@ mod tests {
         let item = |name: Option<&str>| Item {
             id: TransactionId(uuid::Uuid::from_u128(1)),
             created_at: "2026-01-01T00:00:00.000000Z".to_owned(),
-            metadata: Metadata {
-                merchant_name: name.map(str::to_owned),
-            },
+            metadata: Metadata { merchant_name: name.map(str::to_owned) },
         };
-        let items = [
-            item(None),
-            item(Some("Aldi 7")),
-            item(Some("Starbucks Coffee")),
-        ];
+        let items = [item(None), item(Some("Aldi 7")), item(Some("Starbucks Coffee"))];
         let words = Words::of(&items).unwrap();
         assert_eq!(words.merchant, "Starbucks Coffee");
         assert_eq!(words.exact, "starbucks");

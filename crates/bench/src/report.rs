@@ -78,11 +78,7 @@ impl Report {
     pub fn new() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            build: if cfg!(debug_assertions) {
-                "debug"
-            } else {
-                "release"
-            },
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             rows: Vec::new(),
         }
@@ -139,8 +135,7 @@ impl Row {
 
     /// Compares with a baseline of the same run.
     pub fn times(mut self, of: &str, value: Option<f64>, target: Option<Target>) -> Self {
-        self.checks
-            .extend(value.map(|value| Check::new(value, Unit::Times, of, target)));
+        self.checks.extend(value.map(|value| Check::new(value, Unit::Times, of, target)));
         self
     }
 
@@ -153,13 +148,7 @@ impl Row {
 impl Check {
     pub fn new(value: f64, unit: Unit, of: &str, target: Option<Target>) -> Self {
         let met = target.map(|target| target.is_met_by(value));
-        Self {
-            value,
-            unit,
-            of: of.to_owned(),
-            target,
-            met,
-        }
+        Self { value, unit, of: of.to_owned(), target, met }
     }
 }
 
@@ -243,11 +232,7 @@ impl fmt::Display for Check {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "Daybook {}, {} build, {} cores",
-            self.version, self.build, self.cores
-        )?;
+        writeln!(f, "Daybook {}, {} build, {} cores", self.version, self.build, self.cores)?;
         let mut table = Table::new();
         table.load_style(ASCII_MARKDOWN);
         let header = [
@@ -272,11 +257,7 @@ impl fmt::Display for Report {
         writeln!(f, "{table}")?;
         for row in self.rows.iter().filter(|row| row.refused > 0) {
             let first = row.first_refusal.as_deref().unwrap_or_default();
-            writeln!(
-                f,
-                "{}: {} refused, the first: {first}",
-                row.name, row.refused
-            )?;
+            writeln!(f, "{}: {} refused, the first: {first}", row.name, row.refused)?;
         }
         Ok(())
     }
@@ -289,8 +270,7 @@ impl Row {
         let mut cells = vec![
             self.name.clone(),
             self.size.map_or_else(String::new, grouped),
-            self.connections
-                .map_or_else(String::new, |connections| connections.to_string()),
+            self.connections.map_or_else(String::new, |connections| connections.to_string()),
             self.per_second.map_or_else(String::new, grouped_rate),
             ms(self.p50_ms),
             ms(self.p99_ms),
@@ -311,9 +291,7 @@ impl Check {
             Some(false) => "NO",
             None => "",
         };
-        let target = self
-            .target
-            .map_or_else(String::new, |target| target.to_string());
+        let target = self.target.map_or_else(String::new, |target| target.to_string());
         [self.to_string(), target, met.to_owned()]
     }
 }
@@ -332,9 +310,7 @@ pub fn grouped(number: u64) -> String {
 }
 
 fn grouped_rate(rate: f64) -> String {
-    format!("{rate:.0}")
-        .parse()
-        .map_or_else(|_| format!("{rate:.0}"), grouped)
+    format!("{rate:.0}").parse().map_or_else(|_| format!("{rate:.0}"), grouped)
 }
 
 #[cfg(test)]
@@ -355,29 +331,13 @@ mod tests {
     fn the_table_shows_what_was_measured_and_compared() {
         let mut report = Report::new();
         report.rows.push(
-            Row {
-                per_second: Some(18_000.4),
-                p50_ms: Some(3.456),
-                ..Row::fact("create")
-            }
-            .size(1_000_000)
-            .connections(64)
-            .times(
-                "livez",
-                ratio(Some(22.0), Some(100.0)),
-                Some(Target::Aim(0.13, 0.22)),
-            ),
+            Row { per_second: Some(18_000.4), p50_ms: Some(3.456), ..Row::fact("create") }
+                .size(1_000_000)
+                .connections(64)
+                .times("livez", ratio(Some(22.0), Some(100.0)), Some(Target::Aim(0.13, 0.22))),
         );
         let text = report.to_string();
-        for cell in [
-            "create",
-            "1 000 000",
-            "18 000",
-            "3.46",
-            "0.22 × livez",
-            "≥ 0.13",
-            "yes",
-        ] {
+        for cell in ["create", "1 000 000", "18 000", "3.46", "0.22 × livez", "≥ 0.13", "yes"] {
             assert!(text.contains(cell), "{cell} is not in\n{text}");
         }
         assert!(report.all_met());
@@ -389,16 +349,8 @@ mod tests {
     fn a_refusal_is_never_hidden() {
         let mut report = Report::new();
         let refusal = Some("503 busy".to_owned());
-        report.rows.push(Row {
-            refused: 2,
-            first_refusal: refusal,
-            ..Row::fact("create")
-        });
+        report.rows.push(Row { refused: 2, first_refusal: refusal, ..Row::fact("create") });
         assert!(!report.all_met());
-        assert!(
-            report
-                .to_string()
-                .contains("create: 2 refused, the first: 503 busy")
-        );
+        assert!(report.to_string().contains("create: 2 refused, the first: 503 busy"));
     }
 }

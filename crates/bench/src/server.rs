@@ -42,14 +42,7 @@ impl Program {
     pub fn seed(&self, store: &Path, user: &str, count: u64) -> Result<Duration> {
         let started = Instant::now();
         let mut command = self.command("seed")?;
-        command.args([
-            "--user",
-            user,
-            "--count",
-            &count.to_string(),
-            "--store",
-            &url(store),
-        ]);
+        command.args(["--user", user, "--count", &count.to_string(), "--store", &url(store)]);
         let status: ExitStatus = command.status().context("running seed")?;
         if !status.success() {
             bail!("seed failed ({status}): {}", self.log());
@@ -67,20 +60,13 @@ impl Program {
         command.args(["--listen", &address.to_string(), "--store", &url(store)]);
         let started = Instant::now();
         let child = command.spawn().context("starting the server")?;
-        let mut server = Server {
-            child,
-            address,
-            ready: Duration::ZERO,
-        };
+        let mut server = Server { child, address, ready: Duration::ZERO };
         while !is_ready(address) {
             if let Some(status) = server.child.try_wait()? {
                 bail!("the server ended ({status}): {}", self.log());
             }
             if started.elapsed() > START_MAX {
-                bail!(
-                    "the server is not ready after {START_MAX:?}: {}",
-                    self.log()
-                );
+                bail!("the server is not ready after {START_MAX:?}: {}", self.log());
             }
             std::thread::sleep(ASK_EVERY);
         }
@@ -91,23 +77,15 @@ impl Program {
     /// A command in the benchmark's own folder and without the caller's configuration, so that
     /// what is measured are the defaults.
     fn command(&self, name: &str) -> Result<Command> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.file("log"))?;
+        let log = File::options().create(true).append(true).open(self.file("log"))?;
         let mut command = Command::new(&self.binary);
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("DAYBOOK_") {
                 command.env_remove(key);
             }
         }
-        command
-            .args([name, "--log", "warn"])
-            .current_dir(&self.folder);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.args([name, "--log", "warn"]).current_dir(&self.folder);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
 
@@ -115,10 +93,7 @@ impl Program {
     fn log(&self) -> String {
         let text = std::fs::read_to_string(self.file("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(5)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
     }
 }
 
@@ -136,10 +111,7 @@ impl Server {
     pub fn memory(&self) -> Option<Memory> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).ok()?;
-        Some(Memory {
-            now: kilobytes(&status, "VmRSS:")?,
-            peak: kilobytes(&status, "VmHWM:")?,
-        })
+        Some(Memory { now: kilobytes(&status, "VmRSS:")?, peak: kilobytes(&status, "VmHWM:")? })
     }
 }
 
@@ -154,12 +126,7 @@ impl Drop for Server {
 /// A field of `/proc/PID/status`, in bytes.
 fn kilobytes(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim()
-        .strip_suffix(" kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn url(store: &Path) -> String {
@@ -200,14 +167,8 @@ mod tests {
     #[test]
     fn a_program_that_ends_at_once_is_no_server() {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program {
-            binary: "false".into(),
-            folder: folder.path().to_owned(),
-        };
-        let error = program
-            .serve(&program.file("a.db"))
-            .unwrap_err()
-            .to_string();
+        let program = Program { binary: "false".into(), folder: folder.path().to_owned() };
+        let error = program.serve(&program.file("a.db")).unwrap_err().to_string();
         assert!(error.starts_with("the server ended"), "{error}");
     }
 }

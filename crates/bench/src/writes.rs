@@ -54,10 +54,7 @@ fn batches(
     say(&format!("batches of {size}"));
     let arrays: Vec<Vec<u8>> = bodies.chunks(size).map(load::array).collect();
     let server = program.serve(&program.file(&format!("batch-{size}.db")))?;
-    let client = Client {
-        address: server.address,
-        connections,
-    };
+    let client = Client { address: server.address, connections };
     let path = "/api/v1/transactions/batch";
     accepts(
         &client,
@@ -65,19 +62,13 @@ fn batches(
         arrays.first().map_or(&[][..], Vec::as_slice),
     )?;
     let measured = client.measure(Until::Exhausted, |number: u64, out: &mut Vec<u8>| {
-        let array = usize::try_from(number)
-            .ok()
-            .and_then(|number| arrays.get(number));
-        array
-            .inspect(|array| client::post(path, "", array, out))
-            .is_some()
+        let array = usize::try_from(number).ok().and_then(|number| arrays.get(number));
+        array.inspect(|array| client::post(path, "", array, out)).is_some()
     })?;
     let row = Row::measured("batches", &measured, mean_batch(bodies.len(), &measured));
     let compared = ratio(row.per_second, base_rate);
     let row = row.size(size_of_batch(size)).connections(connections);
-    report
-        .rows
-        .push(row.times("SQLite itself", compared, Some(BATCH)));
+    report.rows.push(row.times("SQLite itself", compared, Some(BATCH)));
     report.rows.push(memory(&server, "memory after batches"));
     Ok(())
 }
@@ -88,11 +79,7 @@ fn size_of_batch(rows: usize) -> u64 {
 
 /// How many rows a request stands for, the last and smaller one included.
 fn mean_batch(rows: usize, measured: &Measured) -> f64 {
-    ratio(
-        Some(count(size_of_batch(rows))),
-        Some(count(measured.requests)),
-    )
-    .unwrap_or(0.0)
+    ratio(Some(count(size_of_batch(rows))), Some(count(measured.requests))).unwrap_or(0.0)
 }
 
 /// A batch answers 200 whatever becomes of its items, so that all of one are asked for first.
@@ -109,42 +96,23 @@ fn accepts(client: &Client, path: &str, array: &[u8]) -> Result<()> {
 
 fn singles(plan: &Plan, program: &Program, report: &mut Report, bodies: &[String]) -> Result<()> {
     let server = program.serve(&program.file("single.db"))?;
-    let client = Client {
-        address: server.address,
-        connections: plan.connections,
-    };
+    let client = Client { address: server.address, connections: plan.connections };
     let trivial = trivial(plan, &client, report)?;
     let (plain, keyed) = bodies.split_at(bodies.len() / 2);
-    report
-        .rows
-        .push(create(plan, &client, "create", plain, false, trivial)?);
-    report.rows.push(create(
-        plan,
-        &client,
-        "create with key",
-        keyed,
-        true,
-        trivial,
-    )?);
+    report.rows.push(create(plan, &client, "create", plain, false, trivial)?);
+    report.rows.push(create(plan, &client, "create with key", keyed, true, trivial)?);
 
     say("feed pages of many users");
     let users = load::users_of(bodies, usize::try_from(plan.users)?)?;
-    let paths: Vec<String> = users
-        .iter()
-        .map(|user: &UserId| load::feed_path(user))
-        .collect();
-    let measured = client.measure(
-        Until::Elapsed(plan.throughput),
-        |number: u64, out: &mut Vec<u8>| {
+    let paths: Vec<String> = users.iter().map(|user: &UserId| load::feed_path(user)).collect();
+    let measured =
+        client.measure(Until::Elapsed(plan.throughput), |number: u64, out: &mut Vec<u8>| {
             let path = cycle(&paths, number);
             path.inspect(|path| client::get(path, out)).is_some()
-        },
-    )?;
+        })?;
     let row = Row::measured("feed page, many users", &measured, 1.0);
     let compared = ratio(row.per_second, Some(trivial));
-    let row = row
-        .connections(plan.connections)
-        .times("livez", compared, Some(FEED));
+    let row = row.connections(plan.connections).times("livez", compared, Some(FEED));
     report.rows.push(row);
     report.rows.push(memory(&server, "memory after creates"));
     Ok(())
@@ -157,9 +125,7 @@ pub fn trivial(plan: &Plan, client: &Client, report: &mut Report) -> Result<f64>
         client::get("/livez", out);
         true
     })?;
-    report
-        .rows
-        .push(Row::measured("livez", &measured, 1.0).connections(client.connections));
+    report.rows.push(Row::measured("livez", &measured, 1.0).connections(client.connections));
     Ok(rate(&measured, 1.0))
 }
 
@@ -173,25 +139,18 @@ pub fn create(
     trivial: f64,
 ) -> Result<Row> {
     say(name);
-    let measured = client.measure(
-        Until::Elapsed(plan.throughput),
-        |number: u64, out: &mut Vec<u8>| {
-            let key = if keyed {
-                format!("idempotency-key: bench-{number}\r\n")
-            } else {
-                String::new()
-            };
+    let measured =
+        client.measure(Until::Elapsed(plan.throughput), |number: u64, out: &mut Vec<u8>| {
+            let key =
+                if keyed { format!("idempotency-key: bench-{number}\r\n") } else { String::new() };
             let body = cycle(bodies, number);
             let write =
                 |body: &&String| client::post("/api/v1/transactions", &key, body.as_bytes(), out);
             body.inspect(write).is_some()
-        },
-    )?;
+        })?;
     let row = Row::measured(name, &measured, 1.0).connections(client.connections);
     let compared = ratio(row.per_second, Some(trivial));
-    let p99 = row
-        .p99_ms
-        .map(|ms| Check::new(ms, Unit::Ms, "p99", Some(CREATE_P99)));
+    let p99 = row.p99_ms.map(|ms| Check::new(ms, Unit::Ms, "p99", Some(CREATE_P99)));
     let row = row.times("livez", compared, Some(CREATE));
     Ok(match p99 {
         Some(p99) => row.check(p99),
@@ -215,23 +174,13 @@ pub fn memory(server: &Server, name: &str) -> Row {
                 "peak",
                 Some(MEMORY),
             ))
-            .check(Check::new(
-                crate::report::megabytes(memory.now),
-                Unit::Mb,
-                "now",
-                None,
-            )),
+            .check(Check::new(crate::report::megabytes(memory.now), Unit::Mb, "now", None)),
         None => row,
     }
 }
 
 /// How long a server took to be ready.
 pub fn ready(server: &Server, target: Target) -> Row {
-    let check = Check::new(
-        milliseconds(server.ready),
-        Unit::Ms,
-        "to ready",
-        Some(target),
-    );
+    let check = Check::new(milliseconds(server.ready), Unit::Ms, "to ready", Some(target));
     Row::fact("start").check(check)
 }

@@ -193,12 +193,8 @@ impl Books {
         if next == old {
             return Outcome::Unchanged(Recorded::of(&old));
         }
-        let next = Transaction {
-            version: old.version + 1,
-            updated_at: Some(at),
-            seq: self.seq(),
-            ..next
-        };
+        let next =
+            Transaction { version: old.version + 1, updated_at: Some(at), seq: self.seq(), ..next };
         let recorded = self.log(EventType::Updated, at, &next, Some(old.seq));
         self.write(old.id, Some(old), Some(next), mark);
         Outcome::Updated(recorded)
@@ -285,13 +281,15 @@ impl Books {
     }
 
     fn finish(self) -> WriteSet {
-        let mut write = WriteSet { events: self.events, replies: self.replies, ..WriteSet::default() };
+        let mut write =
+            WriteSet { events: self.events, replies: self.replies, ..WriteSet::default() };
         for row in self.rows {
             if row.old.as_ref().map(|item| item.seq) == row.new.as_ref().map(|item| item.seq) {
                 continue;
             }
             let last = write.events.last().map_or(Timestamp::default(), |event| event.at);
-            let at = row.new.as_ref().map_or(last, |item| item.updated_at.unwrap_or(item.recorded_at));
+            let at =
+                row.new.as_ref().map_or(last, |item| item.updated_at.unwrap_or(item.recorded_at));
             let sides = [(&row.old, false), (&row.new, true)];
             for (item, enters) in sides {
                 if let Some(item) = item {

@@ -260,7 +260,10 @@ mod tests {
     fn what_is_sent_comes_back() {
         let text = r#"{"z":1.10,"a":[1e400,{"k":null}],"s":"caf\u00e9 \"x\"","t":true}"#;
         let json = Json::parse(text, 5).expect("valid");
-        assert_eq!(json.to_string(), r#"{"z":1.10,"a":[1e400,{"k":null}],"s":"café \"x\"","t":true}"#);
+        assert_eq!(
+            json.to_string(),
+            r#"{"z":1.10,"a":[1e400,{"k":null}],"s":"café \"x\"","t":true}"#
+        );
     }
 
     #[test]
@@ -282,7 +285,9 @@ mod tests {
             (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
             ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
         ] {
-            let merged = Json::parse(target, 5).expect("target").merge(Json::parse(patch, 5).expect("patch"));
+            let merged = Json::parse(target, 5)
+                .expect("target")
+                .merge(Json::parse(patch, 5).expect("patch"));
             assert_eq!(merged.to_string(), expected);
         }
     }

@@ -3,14 +3,14 @@
 
 pub(crate) mod check;
 
-mod card;
-mod p2p;
-mod crypto;
-mod top_up;
-mod withdrawal;
 mod bill_payment;
+mod card;
+mod crypto;
 mod earnings;
 mod other;
+mod p2p;
+mod top_up;
+mod withdrawal;
 
 use crate::display::Display;
 use crate::json::Json;

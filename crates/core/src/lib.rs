@@ -3,24 +3,24 @@
 //! ids arrive in the command. That is what makes every rule testable in a millisecond and every
 //! retry safe.
 
-pub mod limits;
-pub mod money;
-pub mod time;
+pub mod command;
+pub mod cursor;
+pub mod decide;
+pub mod display;
+pub mod event;
 pub mod id;
 pub mod json;
-pub mod rejection;
-pub mod transaction;
 pub mod kind;
-pub mod display;
-pub mod command;
-pub mod decide;
-pub mod write_set;
-pub mod event;
-pub mod stats;
+pub mod limits;
+pub mod money;
 pub mod query;
-pub mod cursor;
-pub mod search;
+pub mod rejection;
 pub mod sample;
+pub mod search;
+pub mod stats;
+pub mod time;
+pub mod transaction;
+pub mod write_set;
 
 pub use command::{Action, IdempotencyKey, Submission};
 pub use decide::decide;

@@ -17,10 +17,32 @@ const CODE_CHARS_MAX: usize = 12;
 /// Currencies with other than two fraction digits (ISO 4217, list one, minor units), and all
 /// others of the list in [`ISO_TWO_DIGITS`].
 const ISO_OTHER_DIGITS: &[(&str, u8)] = &[
-    ("BIF", 0), ("CLP", 0), ("DJF", 0), ("GNF", 0), ("ISK", 0), ("JPY", 0), ("KMF", 0),
-    ("KRW", 0), ("PYG", 0), ("RWF", 0), ("UGX", 0), ("UYI", 0), ("VND", 0), ("VUV", 0),
-    ("XAF", 0), ("XOF", 0), ("XPF", 0), ("BHD", 3), ("IQD", 3), ("JOD", 3), ("KWD", 3),
-    ("LYD", 3), ("OMR", 3), ("TND", 3), ("CLF", 4), ("UYW", 4),
+    ("BIF", 0),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("ISK", 0),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("UGX", 0),
+    ("UYI", 0),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
+    ("BHD", 3),
+    ("IQD", 3),
+    ("JOD", 3),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("TND", 3),
+    ("CLF", 4),
+    ("UYW", 4),
 ];
 const ISO_TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL \
     BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB \
@@ -31,9 +53,27 @@ const ISO_TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BM
     XCD XCG YER ZAR ZMW ZWG";
 /// Crypto codes known without configuration: (code, fraction digits).
 const CRYPTO: &[(&str, u8)] = &[
-    ("BTC", 8), ("ETH", 18), ("USDT", 6), ("USDC", 6), ("SOL", 9), ("BNB", 18), ("XRP", 6),
-    ("ADA", 6), ("DOGE", 8), ("LTC", 8), ("BCH", 8), ("DOT", 10), ("TRX", 6), ("MATIC", 18),
-    ("POL", 18), ("AVAX", 18), ("LINK", 18), ("DAI", 18), ("XLM", 7), ("ATOM", 6), ("TON", 9),
+    ("BTC", 8),
+    ("ETH", 18),
+    ("USDT", 6),
+    ("USDC", 6),
+    ("SOL", 9),
+    ("BNB", 18),
+    ("XRP", 6),
+    ("ADA", 6),
+    ("DOGE", 8),
+    ("LTC", 8),
+    ("BCH", 8),
+    ("DOT", 10),
+    ("TRX", 6),
+    ("MATIC", 18),
+    ("POL", 18),
+    ("AVAX", 18),
+    ("LINK", 18),
+    ("DAI", 18),
+    ("XLM", 7),
+    ("ATOM", 6),
+    ("TON", 9),
 ];
 
 /// A currency code together with the fraction digits that its amounts have.
@@ -407,8 +447,11 @@ mod tests {
             ("0", "USD", "0.00"),
             ("-0", "USD", "0.00"),
             ("0.000000000000000001", "ETH", "0.000000000000000001"),
-            ("99999999999999999999.999999999999999999", "ETH",
-             "99999999999999999999.999999999999999999"),
+            (
+                "99999999999999999999.999999999999999999",
+                "ETH",
+                "99999999999999999999.999999999999999999",
+            ),
             ("1234567890123456.789", "KWD", "1234567890123456.789"),
             ("0.123", "USD", "TooPrecise { digits: 2 }"),
             ("0.5", "JPY", "TooPrecise { digits: 0 }"),

@@ -129,9 +129,27 @@ pub enum QueryError {
 
 /// The parameters that a feed question takes, besides `metadata.<path>` with or without operator.
 pub const PARAMETERS: &[&str] = &[
-    "user_id", "transaction_type", "product", "status", "currency", "side", "start_date",
-    "end_date", "min_amount", "max_amount", "search_query", "direction", "merchant_name",
-    "card_last_four", "peer_name", "source", "external_id", "sort", "page", "page_size", "cursor",
+    "user_id",
+    "transaction_type",
+    "product",
+    "status",
+    "currency",
+    "side",
+    "start_date",
+    "end_date",
+    "min_amount",
+    "max_amount",
+    "search_query",
+    "direction",
+    "merchant_name",
+    "card_last_four",
+    "peer_name",
+    "source",
+    "external_id",
+    "sort",
+    "page",
+    "page_size",
+    "cursor",
     "limit",
 ];
 /// Filters that are short names of a metadata path.

@@ -248,7 +248,9 @@ pub fn value_key(value: &Json) -> String {
     match value {
         Json::Null => "null".to_owned(),
         Json::Bool(value) => format!("b{value}"),
-        Json::Number(text) => format!("n{}", Decimal::parse(text).map_or_else(|| text.to_string(), |d| d.key())),
+        Json::Number(text) => {
+            format!("n{}", Decimal::parse(text).map_or_else(|| text.to_string(), |d| d.key()))
+        }
         Json::String(text) => format!("s{}", fold(text.trim())),
         Json::Array(_) | Json::Object(_) => String::new(),
     }

@@ -8,13 +8,13 @@
 
 mod bucket;
 mod month;
-mod tally;
 mod series;
+mod tally;
 
 pub use bucket::{Bucket, Cell, Dims, Extreme, Sums, decode_counts};
 pub use month::{DayCounts, MonthSums, decode_month, decode_month_counts};
 pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
-pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day, takes_whole_month};
+pub use tally::{DayPlan, Item, Span, Statistics, Tally, Zone, plan_day, takes_whole_month};
 
 use crate::id::UserId;
 use crate::money::{Amount, Currency};

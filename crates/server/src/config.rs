@@ -102,11 +102,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() {
-            "none"
-        } else {
-            "********"
-        })
+        f.write_str(if self.0.is_empty() { "none" } else { "********" })
     }
 }
 
@@ -114,25 +110,13 @@ impl fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no key `{key}` ({origin}); {}", hint(nearest.as_deref()))]
-    Unknown {
-        key: String,
-        origin: Origin,
-        nearest: Option<String>,
-    },
+    Unknown { key: String, origin: Origin, nearest: Option<String> },
     #[error("`{key}` must be {expected} ({origin})")]
-    Wrong {
-        key: String,
-        origin: Origin,
-        expected: String,
-    },
+    Wrong { key: String, origin: Origin, expected: String },
     #[error("the configuration file '{}' cannot be read: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error("the configuration file '{}' is not valid TOML: line {line}: {reason}", path.display())]
-    Syntax {
-        path: PathBuf,
-        line: usize,
-        reason: String,
-    },
+    Syntax { path: PathBuf, line: usize, reason: String },
     #[error("the configuration does not fit together: {reason}")]
     Inconsistent { reason: String },
     #[error(
@@ -206,10 +190,8 @@ impl Config {
     /// What items may say: the configured products and currencies.
     #[must_use]
     pub fn vocabulary(&self) -> Vocabulary {
-        let mut vocabulary = Vocabulary {
-            products: self.feed.products.clone(),
-            ..Vocabulary::default()
-        };
+        let mut vocabulary =
+            Vocabulary { products: self.feed.products.clone(), ..Vocabulary::default() };
         for (code, digits) in &self.feed.currencies {
             if let Some(currency) = Currency::new(code, *digits) {
                 vocabulary.currencies.add(currency);
@@ -261,29 +243,19 @@ impl Config {
                 "{default}, the only one that this version knows; '{value}' needs a connector \
                  that it does not have"
             );
-            if value == default {
-                Ok(())
-            } else {
-                Err((key, expected))
-            }
+            if value == default { Ok(()) } else { Err((key, expected)) }
         };
         only("bus", &self.bus, "memory:")?;
         only("cache", &self.cache, "memory:")?;
         only("search", &self.search, "store:")?;
         if !is_address(&self.listen) {
-            return Err((
-                "listen",
-                "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned(),
-            ));
+            return Err(("listen", "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned()));
         }
         if self.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
             return Err(("store", "a store as sqlite:FILE".to_owned()));
         }
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {
-            return Err((
-                "feed.products",
-                "a list of names, none of them empty".to_owned(),
-            ));
+            return Err(("feed.products", "a list of names, none of them empty".to_owned()));
         }
         let bad = |(code, digits): (&String, &u8)| Currency::new(code, *digits).is_none();
         if self.feed.currencies.iter().any(bad) {
@@ -310,10 +282,7 @@ mod tests {
     fn with(pairs: &[(&str, &str)]) -> Result<Effective, Error> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment = pairs.iter().map(own).collect();
-        Effective::load(Sources {
-            environment,
-            ..Sources::default()
-        })
+        Effective::load(Sources { environment, ..Sources::default() })
     }
 
     fn said(pairs: &[(&str, &str)]) -> String {
@@ -329,12 +298,7 @@ mod tests {
         let (ours, theirs) = (config.app_settings(), app::Settings::default());
         assert_eq!(ours.token_ttl, theirs.token_ttl);
         assert_eq!(
-            (
-                ours.body_max,
-                ours.batch_body_max,
-                ours.concurrency_max,
-                ours.connections_max
-            ),
+            (ours.body_max, ours.batch_body_max, ours.concurrency_max, ours.connections_max),
             (
                 theirs.body_max,
                 theirs.batch_body_max,
@@ -343,18 +307,8 @@ mod tests {
             )
         );
         assert_eq!(
-            (
-                ours.batches_max,
-                ours.request_timeout,
-                ours.read_timeout,
-                ours.drain
-            ),
-            (
-                theirs.batches_max,
-                theirs.request_timeout,
-                theirs.read_timeout,
-                theirs.drain
-            )
+            (ours.batches_max, ours.request_timeout, ours.read_timeout, ours.drain),
+            (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
         );
     }
 
@@ -385,84 +339,32 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_names_its_key() {
         for (name, value, expected) in [
-            (
-                "DAYBOOK_LIMITS_QUEUE",
-                "many",
-                "`limits.queue` must be a whole number from 1 on",
-            ),
-            (
-                "DAYBOOK_LIMITS_QUEUE",
-                "0",
-                "`limits.queue` must be a whole number from 1 on",
-            ),
-            (
-                "DAYBOOK_LISTEN",
-                "8000",
-                "`listen` must be an address as HOST:PORT",
-            ),
-            (
-                "DAYBOOK_LISTEN",
-                "127.0.0.1:99999",
-                "`listen` must be an address as HOST:PORT",
-            ),
-            (
-                "DAYBOOK_STORE",
-                "daybook.db",
-                "`store` must be a store as sqlite:FILE",
-            ),
-            (
-                "DAYBOOK_BUS",
-                "kafka://x",
-                "`bus` must be memory:, the only one that this version",
-            ),
-            (
-                "DAYBOOK_CACHE",
-                "redis://x",
-                "`cache` must be memory:, the only one",
-            ),
-            (
-                "DAYBOOK_SEARCH",
-                "http://x",
-                "`search` must be store:, the only one",
-            ),
+            ("DAYBOOK_LIMITS_QUEUE", "many", "`limits.queue` must be a whole number from 1 on"),
+            ("DAYBOOK_LIMITS_QUEUE", "0", "`limits.queue` must be a whole number from 1 on"),
+            ("DAYBOOK_LISTEN", "8000", "`listen` must be an address as HOST:PORT"),
+            ("DAYBOOK_LISTEN", "127.0.0.1:99999", "`listen` must be an address as HOST:PORT"),
+            ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE"),
+            ("DAYBOOK_BUS", "kafka://x", "`bus` must be memory:, the only one that this version"),
+            ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
+            ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),
             ("DAYBOOK_LOG_FORMAT", "xml", "`log.format` must be"),
-            (
-                "DAYBOOK_FEED_CURRENCIES",
-                "XYZ=19",
-                "`feed.currencies` must be codes of 2 to 12",
-            ),
-            (
-                "DAYBOOK_FEED_CURRENCIES",
-                "XYZ=300",
-                "`feed.currencies` must be codes of 2 to 12",
-            ),
-            (
-                "DAYBOOK_FEED_CURRENCIES",
-                "XYZ",
-                "`feed.currencies` must be",
-            ),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ=19", "`feed.currencies` must be codes of 2 to 12"),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ=300", "`feed.currencies` must be codes of 2 to 12"),
+            ("DAYBOOK_FEED_CURRENCIES", "XYZ", "`feed.currencies` must be"),
         ] {
             let said = said(&[(name, value)]);
             assert!(said.starts_with(expected), "{name}={value}: {said}");
-            assert!(
-                said.contains(&format!("({name} in the environment)")),
-                "{said}"
-            );
+            assert!(said.contains(&format!("({name} in the environment)")), "{said}");
         }
     }
 
     #[test]
     fn lists_and_additions_come_from_the_environment_too() {
-        let pairs = [
-            ("DAYBOOK_FEED_PRODUCTS", "Card, Loans"),
-            ("DAYBOOK_FEED_CURRENCIES", "XYZ=8"),
-        ];
+        let pairs =
+            [("DAYBOOK_FEED_PRODUCTS", "Card, Loans"), ("DAYBOOK_FEED_CURRENCIES", "XYZ=8")];
         let vocabulary = with(&pairs).expect("valid").config.vocabulary();
         assert_eq!(vocabulary.products, ["Card", "Loans"]);
-        assert_eq!(
-            vocabulary.currencies.get("XYZ").map(|c| c.digits()),
-            Some(8)
-        );
+        assert_eq!(vocabulary.currencies.get("XYZ").map(|c| c.digits()), Some(8));
         assert!(vocabulary.currencies.get("EUR").is_some());
     }
 
@@ -501,14 +403,8 @@ mod tests {
             text.contains("secret = \"********\" # DAYBOOK_SECRET in the environment"),
             "{text}"
         );
-        assert!(
-            text.contains("queue = 7 # DAYBOOK_LIMITS_QUEUE in the environment"),
-            "{text}"
-        );
-        assert!(
-            text.contains("store = \"sqlite:daybook.db\" # default"),
-            "{text}"
-        );
+        assert!(text.contains("queue = 7 # DAYBOOK_LIMITS_QUEUE in the environment"), "{text}");
+        assert!(text.contains("store = \"sqlite:daybook.db\" # default"), "{text}");
         let table: toml::Table = text.parse().expect("TOML");
         Config::deserialize(table).expect("a configuration");
     }

@@ -18,7 +18,8 @@ pub const ITEM: &str = "t.pos, t.id, t.type, t.product, t.status, t.side, t.curr
     t.updated_at, t.seq";
 
 /// The columns of an event, in the order in which [`event`] reads them.
-pub const EVENT: &str = "e.seq, e.event_type, e.at, e.transaction_id, e.version, e.previous, e.body";
+pub const EVENT: &str =
+    "e.seq, e.event_type, e.at, e.transaction_id, e.version, e.previous, e.body";
 
 /// The low bits of a row number, which tell items of one second apart.
 const POS_LOW_BITS: u32 = 29;

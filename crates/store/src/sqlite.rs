@@ -1,15 +1,15 @@
 //! The embedded store: one file, one writer, many readers.
 
-mod schema;
-mod counts;
-mod writer;
-mod write;
+mod backup;
 mod checkpoint;
+mod counts;
 mod pool;
 mod read;
+mod schema;
 mod statistics;
-mod backup;
 mod verify;
+mod write;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

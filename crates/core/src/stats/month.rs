@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Delta, SLOTS_PER_DAY};
 use super::bucket::{Sums, put_number, take_byte, take_number};
+use super::{Delta, SLOTS_PER_DAY};
 use crate::time::{Day, Month, Timestamp};
 
 /// How many items count in each slot of each day of a month, by the day's place in it from 0 on.
@@ -123,7 +123,9 @@ impl DayCounts<'_> {
         let mut pairs = Vec::new();
         match self.slots {
             Slots::Pairs(mut bytes) => {
-                while let (Some(slot), Some(count)) = (take_byte(&mut bytes), take_number(&mut bytes)) {
+                while let (Some(slot), Some(count)) =
+                    (take_byte(&mut bytes), take_number(&mut bytes))
+                {
                     pairs.push((slot, u64::try_from(count).unwrap_or(u64::MAX)));
                 }
             }

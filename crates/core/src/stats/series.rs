@@ -129,7 +129,12 @@ impl SeriesTally {
         }
     }
 
-    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Counted>, wanted: impl Fn(u8) -> bool) {
+    pub fn add_slots(
+        &mut self,
+        day: Day,
+        slots: &BTreeMap<u8, Counted>,
+        wanted: impl Fn(u8) -> bool,
+    ) {
         for (slot, content) in slots.iter().filter(|(slot, _)| wanted(**slot)) {
             let point = self.point(slot_start(day, *slot));
             for (dims, cell) in &content.cells {

@@ -1,6 +1,8 @@
 //! From buckets to an answer: which detail a day needs, and what it all adds up to.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -51,6 +53,10 @@ pub enum DayPlan {
 #[must_use]
 pub fn plan_day(day: Day, span: &Span) -> DayPlan {
     let (start, end) = (day.start(), day.end());
+    let inside = span.from <= start && end <= span.to;
+    if inside && aligned(start, &span.tz) && aligned(end, &span.tz) {
+        return DayPlan::Whole;
+    }
     let mut cut: Vec<u8> = Vec::new();
     let mut cut_at = |at: Timestamp| {
         if start < at && at < end && at.micros().rem_euclid(SLOT_US) != 0 {
@@ -62,7 +68,6 @@ pub fn plan_day(day: Day, span: &Span) -> DayPlan {
     for midnight in midnights(day, &span.tz) {
         cut_at(midnight);
     }
-    let inside = span.from <= start && end <= span.to;
     if inside && cut.is_empty() {
         return DayPlan::Whole;
     }
@@ -83,11 +88,13 @@ pub fn plan_day(day: Day, span: &Span) -> DayPlan {
 pub fn takes_whole_month(month: Month, span: &Span) -> bool {
     let (first, after) = super::month::days(month);
     let inside = span.from <= first.start() && after.start() <= span.to;
-    let aligned = |at: Timestamp| {
-        let instant = jiff::Timestamp::from_microsecond(at.micros());
-        instant.is_ok_and(|at| i64::from(span.tz.to_offset(at).seconds()) % SLOT_S == 0)
-    };
-    inside && aligned(first.start()) && aligned(after.start())
+    inside && aligned(first.start(), &span.tz) && aligned(after.start(), &span.tz)
+}
+
+/// Whether the zone is a whole number of slots away from UTC at a moment.
+fn aligned(at: Timestamp, tz: &TimeZone) -> bool {
+    let instant = jiff::Timestamp::from_microsecond(at.micros());
+    instant.is_ok_and(|at| i64::from(tz.to_offset(at).seconds()) % SLOT_S == 0)
 }
 
 const SLOT_S: i64 = SLOT_US / 1_000_000;
@@ -95,7 +102,8 @@ const SLOT_S: i64 = SLOT_US / 1_000_000;
 /// The midnights of the zone that fall into a UTC day, its edges included.
 fn midnights(day: Day, tz: &TimeZone) -> impl Iterator<Item = Timestamp> {
     let first = date_in(day.start(), tz);
-    let dates = [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(Date::tomorrow).ok()];
+    let dates =
+        [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(Date::tomorrow).ok()];
     let tz = tz.clone();
     dates.into_iter().flatten().map(move |date| midnight(date, &tz))
 }
@@ -120,11 +128,38 @@ fn place_of(dims: &Dims) -> usize {
     dims.transaction_type as usize * 8 + dims.status as usize * 2 + dims.side as usize
 }
 
+/// How the days of a time zone lie in UTC days; looked up once for all currencies.
+#[derive(Debug)]
+pub struct Zone {
+    tz: TimeZone,
+    splits: RefCell<HashMap<Day, Split>>,
+}
+
+/// The dates of the zone in a UTC day, and the slot from which on the second one counts. A UTC day
+/// has two at most: no zone is more than a day's length away from another moment of it.
+type Split = (Date, Date, u8);
+
+impl Zone {
+    #[must_use]
+    pub fn new(tz: TimeZone) -> Self {
+        Self { tz, splits: RefCell::new(HashMap::new()) }
+    }
+
+    fn split(&self, day: Day) -> Split {
+        *self.splits.borrow_mut().entry(day).or_insert_with(|| {
+            let first = date_in(day.start(), &self.tz);
+            let last = date_in(Timestamp::from_micros(day.end().micros() - 1), &self.tz);
+            let from = if first == last { 0 } else { super::slot_of(midnight(last, &self.tz)) };
+            (first, last, from)
+        })
+    }
+}
+
 /// Adds up one currency.
 #[derive(Debug)]
 pub struct Tally {
     currency: Currency,
-    tz: TimeZone,
+    zone: Rc<Zone>,
     /// The cells without a product of their own, by [`place_of`].
     common: [Cell; COMMON],
     /// The cells with one.
@@ -137,10 +172,10 @@ pub struct Tally {
 
 impl Tally {
     #[must_use]
-    pub fn new(currency: Currency, tz: TimeZone) -> Self {
+    pub fn new(currency: Currency, zone: Rc<Zone>) -> Self {
         Self {
             currency,
-            tz,
+            zone,
             common: [Cell::default(); COMMON],
             special: BTreeMap::new(),
             largest: None,
@@ -188,7 +223,13 @@ impl Tally {
 
     /// Adds slots of one day; returns as [`Tally::add_day`] does.
     #[must_use]
-    pub fn add_slots(&mut self, day: Day, slots: &BTreeMap<u8, Sums>, wanted: &[u8], at: Timestamp) -> bool {
+    pub fn add_slots(
+        &mut self,
+        day: Day,
+        slots: &BTreeMap<u8, Sums>,
+        wanted: &[u8],
+        at: Timestamp,
+    ) -> bool {
         let mut bucket = super::Bucket { slots: slots.clone(), updated_at: at };
         bucket.slots.retain(|slot, _| wanted.contains(slot));
         let counts: Vec<(u8, u64)> =
@@ -200,7 +241,7 @@ impl Tally {
     pub fn add_item(&mut self, item: &Item) {
         self.add_cell(&item.dims, Cell { count: 1, total: item.amount.into() });
         if item.dims.status.counts() {
-            *self.days.entry(date_in(item.created_at, &self.tz)).or_default() += 1;
+            *self.days.entry(date_in(item.created_at, &self.zone.tz)).or_default() += 1;
         }
         self.add_extremes(item);
     }
@@ -259,7 +300,7 @@ impl Tally {
         Sums::visit(sums, |dims, cell| self.add_cell(&dims, cell))?;
         let first = month.first_day().0;
         super::decode_month_counts(counts, |place, counts| {
-            let (first, last, from) = self.split(Day(first + i32::from(place)));
+            let (first, last, from) = self.zone.split(Day(first + i32::from(place)));
             let before = if from == 0 { 0 } else { counts.before(from) };
             for (date, count) in [(first, before), (last, counts.total - before)] {
                 if count > 0 {
@@ -272,7 +313,7 @@ impl Tally {
 
     /// Says how many items count in the slots of a UTC day.
     pub fn count_day(&mut self, day: Day, counts: &[(u8, u64)]) {
-        let (first, last, from) = self.split(day);
+        let (first, last, from) = self.zone.split(day);
         let before: u64 = counts.iter().filter(|(slot, _)| *slot < from).map(|(_, n)| n).sum();
         let behind: u64 = counts.iter().filter(|(slot, _)| *slot >= from).map(|(_, n)| n).sum();
         for (date, count) in [(first, before), (last, behind)] {
@@ -280,15 +321,6 @@ impl Tally {
                 *self.days.entry(date).or_default() += count;
             }
         }
-    }
-
-    /// The dates of the zone in a UTC day, and the slot from which on the second one counts. A UTC
-    /// day has two at most: no zone is more than a day's length away from another moment of it.
-    fn split(&self, day: Day) -> (Date, Date, u8) {
-        let first = date_in(day.start(), &self.tz);
-        let last = date_in(Timestamp::from_micros(day.end().micros() - 1), &self.tz);
-        let from = if first == last { 0 } else { super::slot_of(midnight(last, &self.tz)) };
-        (first, last, from)
     }
 
     /// The answer; `None` when there is no item at all.

@@ -146,7 +146,13 @@ impl Patch {
 
 /// The fields that name what an item is; they never change.
 const IMMUTABLE: &[&str] = &[
-    "id", "user_id", "transaction_type", "currency", "source", "external_id", "version",
+    "id",
+    "user_id",
+    "transaction_type",
+    "currency",
+    "source",
+    "external_id",
+    "version",
     "recorded_at",
 ];
 

@@ -72,10 +72,8 @@ impl Effective {
     pub fn load(sources: Sources) -> Result<Self, Error> {
         let mut layers = Layers::defaults()?;
         let variable = |name: &str| {
-            let found = sources
-                .environment
-                .iter()
-                .find(|(n, value)| n == name && !value.is_empty());
+            let found =
+                sources.environment.iter().find(|(n, value)| n == name && !value.is_empty());
             found.map(|(_, value)| PathBuf::from(value))
         };
         let named = sources.file.clone().or_else(|| variable(FILE_VARIABLE));
@@ -115,11 +113,7 @@ impl Effective {
                     };
                     let name = key.rsplit('.').next().unwrap_or(&key);
                     let secret = key == "secret" && value.as_str() != Some("");
-                    let shown = if secret {
-                        "\"********\"".to_owned()
-                    } else {
-                        inline(value)
-                    };
+                    let shown = if secret { "\"********\"".to_owned() } else { inline(value) };
                     text.push_str(&format!("{name} = {shown} # {origin}\n"));
                 }
             }
@@ -133,9 +127,7 @@ fn inline(value: &Value) -> String {
     match value {
         Value::Table(table) if table.is_empty() => "{}".to_owned(),
         Value::Table(table) => {
-            let entries = table
-                .iter()
-                .map(|(name, value)| format!("{name} = {}", inline(value)));
+            let entries = table.iter().map(|(name, value)| format!("{name} = {}", inline(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
         Value::String(_)
@@ -157,10 +149,7 @@ fn key_lines() -> Vec<KeyLine> {
     let mut section = String::new();
     let mut lines = Vec::new();
     for line in DEFAULT_TOML.lines() {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = format!("{name}.");
             lines.push(KeyLine::Section(name.to_owned()));
         } else if !line.starts_with('#')
@@ -178,12 +167,9 @@ struct Layers {
 
 impl Layers {
     fn defaults() -> Result<Self, Error> {
-        let table: Table =
-            DEFAULT_TOML
-                .parse()
-                .map_err(|error: toml::de::Error| Error::Inconsistent {
-                    reason: error.message().to_owned(),
-                })?;
+        let table: Table = DEFAULT_TOML.parse().map_err(|error: toml::de::Error| {
+            Error::Inconsistent { reason: error.message().to_owned() }
+        })?;
         let mut values = BTreeMap::new();
         for line in key_lines() {
             if let KeyLine::Key(key) = line {
@@ -200,11 +186,7 @@ impl Layers {
     /// Lays a file's table over the values; `path` is the dotted name of the section it is.
     fn lay(&mut self, path: &str, table: Table, origin: &Origin) -> Result<(), Error> {
         for (name, value) in table {
-            let key = if path.is_empty() {
-                name
-            } else {
-                format!("{path}.{name}")
-            };
+            let key = if path.is_empty() { name } else { format!("{path}.{name}") };
             let section = format!("{key}.");
             match value {
                 Value::Table(inner) if self.values.keys().any(|k| k.starts_with(&section)) => {
@@ -219,18 +201,10 @@ impl Layers {
     fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), Error> {
         let Some((old, old_origin)) = self.values.get_mut(key) else {
             let nearest = nearest(key, self.values.keys().map(String::as_str), '.');
-            return Err(Error::Unknown {
-                key: key.to_owned(),
-                origin,
-                nearest,
-            });
+            return Err(Error::Unknown { key: key.to_owned(), origin, nearest });
         };
         if let Some(expected) = mismatch(old, &value) {
-            return Err(Error::Wrong {
-                key: key.to_owned(),
-                origin,
-                expected,
-            });
+            return Err(Error::Wrong { key: key.to_owned(), origin, expected });
         }
         (*old, *old_origin) = (value, origin);
         Ok(())
@@ -246,19 +220,12 @@ impl Layers {
     }
 
     fn key_of_variable(&self, name: &str) -> Result<String, Error> {
-        let variables: Vec<(String, &String)> = self
-            .values
-            .keys()
-            .map(|key| (variable_of(key), key))
-            .collect();
+        let variables: Vec<(String, &String)> =
+            self.values.keys().map(|key| (variable_of(key), key)).collect();
         let found = variables.iter().find(|(variable, _)| variable == name);
         found.map(|(_, key)| (*key).clone()).ok_or_else(|| {
             let nearest = nearest(name, variables.iter().map(|(v, _)| v.as_str()), '_');
-            Error::Unknown {
-                key: name.to_owned(),
-                origin: Origin::Environment,
-                nearest,
-            }
+            Error::Unknown { key: name.to_owned(), origin: Origin::Environment, nearest }
         })
     }
 
@@ -267,9 +234,7 @@ impl Layers {
         for (key, (value, _)) in &self.values {
             let place = match key.split_once('.') {
                 Some((section, name)) => {
-                    let inner = table
-                        .entry(section)
-                        .or_insert_with(|| Value::Table(Table::new()));
+                    let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
                     inner.as_table_mut().map(|inner| (inner, name))
                 }
                 None => Some((&mut table, key.as_str())),
@@ -279,49 +244,27 @@ impl Layers {
             }
         }
         let wrong = |key: &str, expected: String| {
-            let origin = self
-                .values
-                .get(key)
-                .map_or(Origin::Default, |(_, origin)| origin.clone());
-            Error::Wrong {
-                key: key.to_owned(),
-                origin,
-                expected,
-            }
+            let origin = self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone());
+            Error::Wrong { key: key.to_owned(), origin, expected }
         };
-        let format = table
-            .get("log")
-            .and_then(|log| log.get("format"))
-            .and_then(Value::as_str);
+        let format = table.get("log").and_then(|log| log.get("format")).and_then(Value::as_str);
         if !matches!(format, Some("text" | "json")) {
             return Err(wrong("log.format", "text or json".to_owned()));
         }
-        let config = Config::deserialize(table).map_err(|error| Error::Inconsistent {
-            reason: error.message().to_owned(),
-        })?;
-        config
-            .check()
-            .map_err(|(key, expected)| wrong(key, expected))?;
-        Ok(Effective {
-            config,
-            values: self.values,
-        })
+        let config = Config::deserialize(table)
+            .map_err(|error| Error::Inconsistent { reason: error.message().to_owned() })?;
+        config.check().map_err(|(key, expected)| wrong(key, expected))?;
+        Ok(Effective { config, values: self.values })
     }
 }
 
 fn read(path: &Path) -> Result<Table, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Unreadable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
     text.parse().map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = text.bytes().take(start).filter(|b| *b == b'\n').count() + 1;
-        Error::Syntax {
-            path: path.to_owned(),
-            line,
-            reason: error.message().to_owned(),
-        }
+        Error::Syntax { path: path.to_owned(), line, reason: error.message().to_owned() }
     })
 }
 
@@ -362,28 +305,17 @@ fn mismatch(old: &Value, new: &Value) -> Option<String> {
 }
 
 fn is_digits(value: &Value) -> bool {
-    value
-        .as_integer()
-        .is_some_and(|digits| (0..=18).contains(&digits))
+    value.as_integer().is_some_and(|digits| (0..=18).contains(&digits))
 }
 
 fn from_text(text: &str, like: &Value) -> Value {
-    let parts = || {
-        text.split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-    };
+    let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let as_text = || Value::String(text.to_owned());
     match like {
-        Value::Integer(_) => text
-            .trim()
-            .replace('_', "")
-            .parse()
-            .map_or_else(|_| as_text(), Value::Integer),
-        Value::Boolean(_) => text
-            .trim()
-            .parse()
-            .map_or_else(|_| as_text(), Value::Boolean),
+        Value::Integer(_) => {
+            text.trim().replace('_', "").parse().map_or_else(|_| as_text(), Value::Integer)
+        }
+        Value::Boolean(_) => text.trim().parse().map_or_else(|_| as_text(), Value::Boolean),
         Value::Array(_) => Value::Array(parts().map(|part| part.to_owned().into()).collect()),
         Value::Table(_) => {
             let entry = |part: &str| {
@@ -391,10 +323,7 @@ fn from_text(text: &str, like: &Value) -> Value {
                 let number = number.trim().parse().ok()?;
                 Some((name.trim().to_owned(), Value::Integer(number)))
             };
-            parts()
-                .map(entry)
-                .collect::<Option<Table>>()
-                .map_or_else(as_text, Value::Table)
+            parts().map(entry).collect::<Option<Table>>().map_or_else(as_text, Value::Table)
         }
         Value::String(_) | Value::Float(_) | Value::Datetime(_) => as_text(),
     }
@@ -410,14 +339,10 @@ fn nearest<'a>(
     let bare = name.strip_prefix(PREFIX).unwrap_or(name);
     let distance = |candidate: &str| {
         let candidate = candidate.strip_prefix(PREFIX).unwrap_or(candidate);
-        let last = candidate
-            .split_once(separator)
-            .map_or(candidate, |(_, last)| last);
+        let last = candidate.split_once(separator).map_or(candidate, |(_, last)| last);
         let whole = strsim::damerau_levenshtein(bare, candidate);
         whole.min(strsim::damerau_levenshtein(bare, last) + 1)
     };
-    let found = known
-        .map(|candidate| (distance(candidate), candidate))
-        .min()?;
+    let found = known.map(|candidate| (distance(candidate), candidate)).min()?;
     (found.0 <= bare.chars().count().div_ceil(2)).then(|| found.1.to_owned())
 }

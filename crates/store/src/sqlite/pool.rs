@@ -63,7 +63,8 @@ impl Pool {
                 .spawn(move || serve(&reader, &queue))
                 .map_err(|error| Error::Driver(Box::new(error)))?;
         }
-        let quick = (0..options.readers.max(1)).map(|_| Reader::open(path, options, QUICK_CACHE_KIB));
+        let quick =
+            (0..options.readers.max(1)).map(|_| Reader::open(path, options, QUICK_CACHE_KIB));
         let quick = Mutex::new(quick.collect::<Result<_>>()?);
         Ok(Self { queue, quick, limit: options.query_time })
     }

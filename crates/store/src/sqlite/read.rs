@@ -362,8 +362,8 @@ fn reach(conn: &Connection, user: i64, clause: &Clause) -> Result<Reach> {
 fn typos(conn: &Connection, user: i64, typo: &Typo) -> Result<Vec<String>> {
     // So many words are stepped over before a jump pays.
     const STEPS_BEFORE_JUMP: u32 = 8;
-    let mut from = conn
-        .prepare_cached("select word from words where user = ?1 and word >= ?2 order by word")?;
+    let mut from =
+        conn.prepare_cached("select word from words where user = ?1 and word >= ?2 order by word")?;
     let mut near: Vec<(usize, String)> = Vec::new();
     let mut next = String::new();
     'jump: loop {

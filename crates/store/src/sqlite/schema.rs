@@ -33,8 +33,8 @@ pub fn open(path: &Path) -> Result<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(path, flags)
-        .map_err(|error| refused(error.to_string()))?;
+    let mut conn =
+        Connection::open_with_flags(path, flags).map_err(|error| refused(error.to_string()))?;
     if std::fs::metadata(path).is_ok_and(|found| found.permissions().readonly())
         || conn.is_readonly("main").unwrap_or(false)
     {
@@ -78,10 +78,8 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn check_application(conn: &Connection, path: &Path) -> Result<()> {
-    let refused = |reason: &str| Error::CannotOpen {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let refused =
+        |reason: &str| Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() };
     let read = |name: &str| conn.query_row(&format!("pragma {name}"), [], |r| r.get::<_, i64>(0));
     let id = read("application_id").map_err(|_| refused("it is no database"))?;
     let empty = read("schema_version")? == 0;

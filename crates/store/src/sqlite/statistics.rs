@@ -1,11 +1,12 @@
 //! Statistics from buckets; items are read only where a boundary cuts a slot.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use daybook_core::limits::SERIES_POINTS_MAX;
 use daybook_core::stats::{
     Bucket, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Span, Statistics, Sums,
-    Tally, decode_counts, plan_day, slot_start, takes_whole_month,
+    Tally, Zone, decode_counts, plan_day, slot_start, takes_whole_month,
 };
 use daybook_core::time::{Day, Month};
 use daybook_core::{Currency, Timestamp, Transaction, UserId};
@@ -26,11 +27,7 @@ pub fn items(conn: &Connection, user: i64) -> Result<u64> {
 }
 
 /// Walks a user's months, jumping over their days.
-fn months(
-    conn: &Connection,
-    user: i64,
-    visit: &mut dyn FnMut(&Row) -> Result<()>,
-) -> Result<()> {
+fn months(conn: &Connection, user: i64, visit: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
     let mut next = conn.prepare_cached(
         "select currency, digits, month, day, updated_at, sums, counts from statistics \
          where user = ?1 and (currency, digits, month) > (?2, ?3, ?4) \
@@ -103,6 +100,7 @@ pub fn totals(
         return Ok(Vec::new());
     };
     let look = Look { conn, user, number };
+    let zone = Rc::new(Zone::new(span.tz.clone()));
     let mut tallies: BTreeMap<Currency, Tally> = BTreeMap::new();
     let (first, last) = span.days();
     let wanted = first.month()..=last.month();
@@ -112,9 +110,8 @@ pub fn totals(
         if !wanted.contains(&month) || !(currencies.is_empty() || currencies.iter().any(named)) {
             return Ok(());
         }
-        let tally = tallies
-            .entry(currency)
-            .or_insert_with(|| Tally::new(currency, span.tz.clone()));
+        let tally =
+            tallies.entry(currency).or_insert_with(|| Tally::new(currency, Rc::clone(&zone)));
         let at = Timestamp::from_micros(row.get(4)?);
         let blob = |at: usize| row.get_ref(at).ok().and_then(|value| value.as_blob().ok());
         let added = takes_whole_month(month, span)

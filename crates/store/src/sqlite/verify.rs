@@ -27,8 +27,7 @@ pub fn verify(conn: &Connection, progress: Progress<'_>) -> Result<Verified> {
     // One state of the books from the first look to the last.
     conn.execute_batch("begin")?;
     let mut verify = Verify { conn, found: Verified::default(), expected: HashMap::new() };
-    let all: u64 =
-        conn.query_row("select count(*) from transactions", [], |row| row.get(0))?;
+    let all: u64 = conn.query_row("select count(*) from transactions", [], |row| row.get(0))?;
     verify.file()?;
     verify.users(all, progress)?;
     verify.events(all)?;
@@ -250,7 +249,8 @@ impl Verify<'_> {
         let mut postings = self.conn.prepare("select term, doc from temp.event_postings")?;
         let mut rows = postings.query([])?;
         while let Some(row) = rows.next()? {
-            found = sum(found, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?, row.get(1)?);
+            found =
+                sum(found, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?, row.get(1)?);
         }
         if expected != found {
             let what = "the index of events by user differs from the events".to_owned();
@@ -304,22 +304,23 @@ fn mark(word: &str, place: i64) -> u64 {
 
 fn same_counts(kept: &Bucket, counted: &Bucket) -> bool {
     kept.slots.len() == counted.slots.len()
-        && kept.slots.iter().zip(&counted.slots).all(|((a, kept), (b, counted))| {
-            a == b && same_sums(kept, counted)
-        })
+        && kept
+            .slots
+            .iter()
+            .zip(&counted.slots)
+            .all(|((a, kept), (b, counted))| a == b && same_sums(kept, counted))
 }
 
 /// The same items; a largest or smallest amount that is marked as a bound may lie further out.
 fn same_sums(kept: &Sums, counted: &Sums) -> bool {
-    let bound = |kept: Option<Extreme>, counted: Option<Extreme>, largest: bool| {
-        match (kept, counted) {
+    let bound =
+        |kept: Option<Extreme>, counted: Option<Extreme>, largest: bool| match (kept, counted) {
             (None, None) => true,
             (Some(kept), Some(counted)) if kept.exact => kept.amount == counted.amount,
             (Some(kept), Some(counted)) if largest => kept.amount >= counted.amount,
             (Some(kept), Some(counted)) => kept.amount <= counted.amount,
             (Some(_), None) | (None, Some(_)) => false,
-        }
-    };
+        };
     kept.cells == counted.cells
         && bound(kept.largest, counted.largest, true)
         && bound(kept.smallest, counted.smallest, false)

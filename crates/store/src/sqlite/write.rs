@@ -48,10 +48,9 @@ impl Interned {
         }
         let number = match read::user_number(conn, user)? {
             Some(number) => number,
-            None => {
-                conn.prepare_cached("insert into users (name) values (?1)")?
-                    .insert([user.as_str()])?
-            }
+            None => conn
+                .prepare_cached("insert into users (name) values (?1)")?
+                .insert([user.as_str()])?,
         };
         self.users.borrow_mut().put(user.clone(), number);
         Ok(number)
@@ -205,7 +204,9 @@ fn rows(
     for change in changes {
         let old = change.old.as_ref().map(|old| position(conn, old)).transpose()?;
         match (old, change.old.as_ref(), &change.new) {
-            (Some(at), Some(old), Some(new)) if old.created_at.seconds() == new.created_at.seconds() => {
+            (Some(at), Some(old), Some(new))
+                if old.created_at.seconds() == new.created_at.seconds() =>
+            {
                 steps.push((at, Step::Replace(new)));
             }
             (Some(at), Some(_), Some(new)) => {
@@ -338,7 +339,11 @@ fn count(conn: &Connection, user: i64, key: &BucketKey, deltas: &[Delta]) -> Res
     let found = find_statistics(conn, user, &place, |row| {
         let slots = row.get_ref(2)?.as_blob().ok().and_then(Bucket::decode_slots);
         let slots = slots.ok_or_else(|| Error::Corrupt {
-            what: format!("the statistics of {} on {} are unreadable", key.user_id, key.day.start()),
+            what: format!(
+                "the statistics of {} on {} are unreadable",
+                key.user_id,
+                key.day.start()
+            ),
         })?;
         Ok(Bucket { slots, updated_at: Timestamp::from_micros(row.get(3)?) })
     })?;
@@ -429,8 +434,11 @@ fn keep_statistics(conn: &Connection, user: i64, place: &Place, kept: Option<Kep
 
 fn insert_reply(conn: &Connection, scope: u128, reply: &StoredReply) -> Result<()> {
     let body = serde_json::to_string(reply).map_err(|error| Error::Driver(Box::new(error)))?;
-    conn.prepare_cached("insert into replies (scope, at, body) values (?1, ?2, ?3)")?
-        .execute((scope.to_be_bytes().as_slice(), reply.at.micros(), body))?;
+    conn.prepare_cached("insert into replies (scope, at, body) values (?1, ?2, ?3)")?.execute((
+        scope.to_be_bytes().as_slice(),
+        reply.at.micros(),
+        body,
+    ))?;
     Ok(())
 }
 

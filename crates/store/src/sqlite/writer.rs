@@ -13,10 +13,10 @@ use daybook_core::{EventSeq, Submission, decide};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::Shared;
 use super::checkpoint::Checkpoint;
 use super::schema::Opened;
 use super::write::{self, Interned};
-use super::Shared;
 use crate::{Error, Options, Result};
 
 /// How long the writer waits for work before it tidies up.
@@ -176,7 +176,8 @@ impl Thread {
             } else if alone {
                 Err(first.take().unwrap_or(Error::Closed))
             } else {
-                self.commit(std::slice::from_ref(submission)).map(|replies| replies.into_iter())
+                self.commit(std::slice::from_ref(submission))
+                    .map(|replies| replies.into_iter())
                     .and_then(|mut replies| replies.next().ok_or(Error::Closed))
             };
             drop(answer.send(result));

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::{Books, Fallible};
 use daybook_core::Submission;
 use daybook_core::command::Action;
 use daybook_store::{Error, Options, Store};
-use crate::support::{Books, Fallible};
 
 const BODY: &str = r#"{"user_id":"ana","transaction_type":"card","amount":1,
     "metadata":{"merchant_name":"Starbucks"}}"#;
@@ -237,9 +237,8 @@ async fn damage_is_named() -> Fallible<()> {
     drop(conn);
     let again = daybook_store::open(&books.url, Options::default()).await?;
     let found = check(std::sync::Arc::clone(&again))?;
-    let named = |part: &str, what: &str| {
-        found.iter().any(|d| d.part == part && d.what.contains(what))
-    };
+    let named =
+        |part: &str, what: &str| found.iter().any(|d| d.part == part && d.what.contains(what));
     assert!(named("statistics", "ana, USD"), "{found:?}");
     assert!(named("events", &format!("event 1 says something else than {id}")), "{found:?}");
     assert!(named("events", "has no event 2"), "{found:?}");

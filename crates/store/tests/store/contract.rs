@@ -1,22 +1,28 @@
 //! What every store promises, as rules. The suite runs over every backend.
 
+use crate::support::{Books, pairs, user};
 use daybook_core::query::Query;
 use daybook_core::stats::{GroupBy, Interval, Span};
 use daybook_core::write_set::Outcome;
 use daybook_core::{Rejection, Status, Timestamp};
 use jiff::tz::TimeZone;
-use crate::support::{Books, pairs, user};
 
 type Test = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test]
 async fn what_is_recorded_is_found_at_once() -> Test {
     let books = Books::open().await?;
-    let id = books.record(r#"{"user_id":"ana","transaction_type":"card","amount":150.00,
-        "metadata":{"merchant_name":"Starbucks","location":"São Paulo"}}"#).await?;
+    let id = books
+        .record(
+            r#"{"user_id":"ana","transaction_type":"card","amount":150.00,
+        "metadata":{"merchant_name":"Starbucks","location":"São Paulo"}}"#,
+        )
+        .await?;
     let item = books.store.transaction(id).await?.ok_or("not there")?;
     assert_eq!(item.version, 1);
-    for search in ["starbucks", "STARB", "sao", "Starbuks", "150.00", "card completed", "\"sao paulo\""] {
+    for search in
+        ["starbucks", "STARB", "sao", "Starbuks", "150.00", "card completed", "\"sao paulo\""]
+    {
         assert_eq!(books.ids("ana", &[("search_query", search)]).await?, [id], "{search}");
     }
     for search in ["starbucks tea", "bucks", "\"paulo sao\"", "\"starbucks sao\""] {
@@ -35,7 +41,10 @@ async fn the_feed_is_newest_first_and_pages_without_gaps_or_repeats() -> Test {
         let body = format!(
             r#"{{"user_id":"ana","transaction_type":"card","amount":{n},"status":"{}",
             "created_at":"2024-03-01T10:00:{:02}.{:06}Z","metadata":{{"merchant_name":"Shop {}"}}}}"#,
-            if n % 3 == 0 { "pending" } else { "completed" }, n % 4, (n % 5) * 1000, n % 2
+            if n % 3 == 0 { "pending" } else { "completed" },
+            n % 4,
+            (n % 5) * 1000,
+            n % 2
         );
         let id = books.record(&body).await?;
         let item = books.store.transaction(id).await?.ok_or("not there")?;
@@ -64,9 +73,14 @@ async fn the_best_match_comes_first() -> Test {
     let books = Books::open().await?;
     let mut ids = Vec::new();
     for merchant in ["Market", "Marketing", "Marked", "Market Hall"] {
-        ids.push(books.record(&format!(
-            r#"{{"user_id":"ana","transaction_type":"card","amount":1,
-            "metadata":{{"merchant_name":"{merchant}"}}}}"#)).await?);
+        ids.push(
+            books
+                .record(&format!(
+                    r#"{{"user_id":"ana","transaction_type":"card","amount":1,
+            "metadata":{{"merchant_name":"{merchant}"}}}}"#
+                ))
+                .await?,
+        );
     }
     let found = books.ids("ana", &[("search_query", "market")]).await?;
     assert_eq!(found, [ids[3], ids[0], ids[1], ids[2]]);
@@ -80,9 +94,13 @@ async fn filters_combine_and_each_finds_what_it_says() -> Test {
     let a = books.record(r#"{"user_id":"ana","transaction_type":"card","amount":10.50,"currency":"EUR",
         "created_at":"2024-05-01T23:30:00Z","source":"pos","external_id":"1",
         "metadata":{"merchant_name":"Café Zoë","n":3,"tags":["x","y"],"geo":{"city":"Kraków","lat":50.06}}}"#).await?;
-    let b = books.record(r#"{"user_id":"ana","transaction_type":"p2p","amount":2000,"currency":"JPY",
+    let b = books
+        .record(
+            r#"{"user_id":"ana","transaction_type":"p2p","amount":2000,"currency":"JPY",
         "created_at":"2024-05-02T00:30:00Z","status":"pending",
-        "metadata":{"direction":"received","peer_name":"Bob","n":20,"ok":true}}"#).await?;
+        "metadata":{"direction":"received","peer_name":"Bob","n":20,"ok":true}}"#,
+        )
+        .await?;
     let cases: &[(&[(&str, &str)], &[_])] = &[
         (&[], &[b, a]),
         (&[("transaction_type", "card")], &[a]),
@@ -127,19 +145,24 @@ async fn filters_combine_and_each_finds_what_it_says() -> Test {
 #[tokio::test]
 async fn a_source_that_repeats_itself_updates_its_record() -> Test {
     let books = Books::open().await?;
-    let body = |status: &str, amount: &str| format!(
-        r#"{{"user_id":"ana","transaction_type":"card","amount":{amount},"status":"{status}",
-        "source":"pos","external_id":"7","created_at":"2024-01-01T00:00:00Z"}}"#);
+    let body = |status: &str, amount: &str| {
+        format!(
+            r#"{{"user_id":"ana","transaction_type":"card","amount":{amount},"status":"{status}",
+        "source":"pos","external_id":"7","created_at":"2024-01-01T00:00:00Z"}}"#
+        )
+    };
     let first = books.send(&body("pending", "5")).await?;
     let again = books.send(&body("pending", "5")).await?;
     let done = books.send(&body("completed", "6")).await?;
     let late = books.send(&body("pending", "5")).await?;
-    let kinds: Vec<_> = [&first, &again, &done, &late].map(|outcome| match outcome {
-        Outcome::Created(r) => ("created", r.version),
-        Outcome::Updated(r) => ("updated", r.version),
-        Outcome::Unchanged(r) => ("unchanged", r.version),
-        Outcome::Deleted(_) => ("deleted", 0),
-    }).into();
+    let kinds: Vec<_> = [&first, &again, &done, &late]
+        .map(|outcome| match outcome {
+            Outcome::Created(r) => ("created", r.version),
+            Outcome::Updated(r) => ("updated", r.version),
+            Outcome::Unchanged(r) => ("unchanged", r.version),
+            Outcome::Deleted(_) => ("deleted", 0),
+        })
+        .into();
     assert_eq!(kinds, [("created", 1), ("unchanged", 1), ("updated", 2), ("unchanged", 2)]);
     assert_eq!(books.ids("ana", &[]).await?.len(), 1);
     books.verified().await
@@ -148,8 +171,12 @@ async fn a_source_that_repeats_itself_updates_its_record() -> Test {
 #[tokio::test]
 async fn changes_reach_search_statistics_history_and_sync() -> Test {
     let books = Books::open().await?;
-    let id = books.record(r#"{"user_id":"ana","transaction_type":"card","amount":10,"status":"pending",
-        "created_at":"2024-05-01T10:00:00Z","metadata":{"merchant_name":"Alpha"}}"#).await?;
+    let id = books
+        .record(
+            r#"{"user_id":"ana","transaction_type":"card","amount":10,"status":"pending",
+        "created_at":"2024-05-01T10:00:00Z","metadata":{"merchant_name":"Alpha"}}"#,
+        )
+        .await?;
     books.patch(id, r#"{"status":"completed","metadata":{"merchant_name":"Beta"}}"#).await?;
     assert!(books.ids("ana", &[("search_query", "alpha")]).await?.is_empty());
     assert_eq!(books.ids("ana", &[("search_query", "beta")]).await?, [id]);
@@ -196,8 +223,11 @@ async fn totals_follow_every_write() -> Test {
 async fn statistics_count_days_in_the_zone_asked_for() -> Test {
     let books = Books::open().await?;
     for (at, amount) in [
-        ("2024-05-01T21:59:59Z", 1), ("2024-05-01T22:00:00Z", 2), ("2024-05-02T10:00:00Z", 4),
-        ("2024-05-02T22:10:00Z", 8), ("1935-06-01T23:45:00Z", 16),
+        ("2024-05-01T21:59:59Z", 1),
+        ("2024-05-01T22:00:00Z", 2),
+        ("2024-05-02T10:00:00Z", 4),
+        ("2024-05-02T22:10:00Z", 8),
+        ("1935-06-01T23:45:00Z", 16),
     ] {
         books.record(&format!(
             r#"{{"user_id":"ana","transaction_type":"card","amount":{amount},"created_at":"{at}"}}"#
@@ -224,10 +254,10 @@ async fn statistics_count_days_in_the_zone_asked_for() -> Test {
         assert_eq!(busiest, Some(day), "{from} {to} {tz}");
     }
     let madrid = span("2024-01-01", "2024-12-31", "Europe/Madrid")?;
-    let series = books.store.series(
-        user("ana"), madrid, Vec::new(), Interval::Day, GroupBy::None).await?;
-    let points: Vec<_> = series[0].groups[0].points.iter()
-        .map(|p| (p.date.as_str(), p.total.as_str())).collect();
+    let series =
+        books.store.series(user("ana"), madrid, Vec::new(), Interval::Day, GroupBy::None).await?;
+    let points: Vec<_> =
+        series[0].groups[0].points.iter().map(|p| (p.date.as_str(), p.total.as_str())).collect();
     assert_eq!(points, [("2024-05-01", "1.00"), ("2024-05-02", "6.00"), ("2024-05-03", "8.00")]);
     Ok(())
 }
@@ -253,7 +283,8 @@ async fn a_key_answers_once_and_then_repeats_itself() -> Test {
     }
     assert_eq!((fresh, bodies.len()), (1, 1));
     assert_eq!(books.ids("ana", &[]).await?.len(), 1);
-    let other = books.with_key(r#"{"user_id":"ana","transaction_type":"card","amount":2}"#, 9).await?;
+    let other =
+        books.with_key(r#"{"user_id":"ana","transaction_type":"card","amount":2}"#, 9).await?;
     assert_eq!(other.verdicts, [Err(Rejection::KeyReused)]);
     books.verified().await
 }
