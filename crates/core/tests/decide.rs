@@ -1,6 +1,8 @@
 //! The rules hold for any history: a batch is its items one by one, a replay is the same answer,
 //! a refusal leaves no trace, and the statistics are what the items add up to.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, HashMap};
 
 use daybook_core::command::{Action, ExternalKey, IdempotencyKey};

@@ -195,7 +195,11 @@ impl Default for Options {
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => {
-            Ok(Arc::new(sqlite::Sqlite::open(Path::new(path), options)?))
+            let path = PathBuf::from(path);
+            // Migrating and recovering a file take as long as they take.
+            let opening = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(&path, options));
+            let opened = opening.await.map_err(|error| Error::Driver(Box::new(error)))?;
+            Ok(Arc::new(opened?))
         }
         _ => Err(Error::BadUrl { url: url.to_owned() }),
     }

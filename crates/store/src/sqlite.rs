@@ -125,7 +125,7 @@ impl Store for Sqlite {
     }
 
     async fn status(&self) -> Result<Status> {
-        let schema = self.pool.run(|conn| schema::version(conn)).await?;
+        let schema = self.pool.run(schema::version).await?;
         let wal = schema::beside(&self.path, "-wal");
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
         Ok(Status {

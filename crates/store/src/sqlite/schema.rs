@@ -111,7 +111,12 @@ fn configure(conn: &Connection) -> Result<()> {
 
 fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     let known = i64::from(
-        migrations::runner().get_migrations().iter().map(|m| m.version()).max().unwrap_or(0),
+        migrations::runner()
+            .get_migrations()
+            .iter()
+            .map(refinery::Migration::version)
+            .max()
+            .unwrap_or(0),
     );
     let found = version(conn)?;
     if found > known {

@@ -177,8 +177,7 @@ impl Thread {
                 Err(first.take().unwrap_or(Error::Closed))
             } else {
                 self.commit(std::slice::from_ref(submission))
-                    .map(|replies| replies.into_iter())
-                    .and_then(|mut replies| replies.next().ok_or(Error::Closed))
+                    .and_then(|mut replies| replies.pop().ok_or(Error::Closed))
             };
             drop(answer.send(result));
         }

@@ -130,7 +130,7 @@ async fn a_queue_that_is_full_says_so_and_loses_nothing() -> Fallible<()> {
     let books = Books::open().await?;
     let mut waiting = Vec::new();
     for _ in 0..500 {
-        let action = Action::Record(books.new(BODY)?);
+        let action = Action::Record(books.parse(BODY)?);
         waiting.push(store.commit(Submission::one(books.now(), action)));
     }
     let answers = futures_util::future::join_all(waiting).await;
@@ -180,7 +180,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
     std::fs::write(&ballast, vec![1; 5 * 1024 * 1024])?;
     let store = daybook_store::open(&url(&path), Options::default()).await?;
     let record = async || -> Result<(), Error> {
-        let actions = (0..100).map(|_| books.new(BODY).map(Action::Record));
+        let actions = (0..100).map(|_| books.parse(BODY).map(Action::Record));
         let actions = actions.collect::<Fallible<Vec<_>>>().expect("valid bodies");
         let submission = Submission { at: books.now(), key: None, atomic: false, actions };
         store.commit(submission).await.map(drop)

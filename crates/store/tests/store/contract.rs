@@ -29,7 +29,7 @@ async fn what_is_recorded_is_found_at_once() -> Test {
         assert!(books.ids("ana", &[("search_query", search)]).await?.is_empty(), "{search}");
     }
     assert!(books.ids("bob", &[("search_query", "starbucks")]).await?.is_empty());
-    books.verified().await
+    books.verified()
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_source_that_repeats_itself_updates_its_record() -> Test {
         .into();
     assert_eq!(kinds, [("created", 1), ("unchanged", 1), ("updated", 2), ("unchanged", 2)]);
     assert_eq!(books.ids("ana", &[]).await?.len(), 1);
-    books.verified().await
+    books.verified()
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn changes_reach_search_statistics_history_and_sync() -> Test {
     let statistics = books.statistics("ana", Span::all()).await?;
     assert_eq!(statistics[0].total_transaction_value, "7.25");
     assert_eq!(statistics[0].largest.as_deref(), Some("7.25"));
-    books.verified().await?;
+    books.verified()?;
     books.erase(id).await?;
     assert!(books.ids("ana", &[]).await?.is_empty());
     assert!(books.ids("ana", &[("search_query", "beta")]).await?.is_empty());
@@ -198,7 +198,7 @@ async fn changes_reach_search_statistics_history_and_sync() -> Test {
     assert!(changes.has_more && changes.events.len() == 3);
     let rest = books.store.changes(user("ana"), changes.next, 3).await?;
     assert!(!rest.has_more && rest.events.len() == 1);
-    books.verified().await
+    books.verified()
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn a_key_answers_once_and_then_repeats_itself() -> Test {
     let other =
         books.with_key(r#"{"user_id":"ana","transaction_type":"card","amount":2}"#, 9).await?;
     assert_eq!(other.verdicts, [Err(Rejection::KeyReused)]);
-    books.verified().await
+    books.verified()
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn an_atomic_batch_is_all_or_nothing() -> Test {
     assert!(books.ids("ana", &[]).await?.is_empty());
     let mixed = books.batch(&[good, good], false, true).await?;
     assert_eq!(mixed.verdicts.iter().filter(|v| v.is_ok()).count(), 2);
-    books.verified().await
+    books.verified()
 }
 
 #[tokio::test]
