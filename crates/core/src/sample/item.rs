@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::merchants::TRADES;
 use super::people::Person;
-use super::places::{ABROAD, COINS, Coin, Country, Market};
+use super::places::{Coin, Country, Market};
 use crate::json::Json;
 use crate::kind::check::iban_remainder;
 use crate::money::{Amount, Currency};
@@ -170,7 +170,7 @@ impl Drawing<'_> {
 
     fn card(&mut self) -> Draft {
         let away = self.chance.happens(110);
-        let country = if away { self.chance.weighted(ABROAD) } else { self.person.home };
+        let country = if away { self.chance.pick(&self.person.abroad) } else { self.person.home };
         let mut trade = self.chance.weighted(TRADES);
         if away && !trade.in_person {
             trade = self.chance.weighted(TRADES);
@@ -219,7 +219,7 @@ impl Drawing<'_> {
     }
 
     fn crypto(&mut self) -> Draft {
-        let coin = self.chance.weighted(COINS);
+        let coin = self.chance.pick(&self.person.coins);
         let operation = self.chance.weighted(&[
             (38, "buy"),
             (18, "sell"),

@@ -2,7 +2,7 @@
 //! it follows from the seed and the user's number, so that nothing needs to be kept.
 
 use super::chance::Chance;
-use super::places::{Country, HOMES, Market};
+use super::places::{ABROAD, COINS, Coin, Country, HOMES, Market};
 
 /// How many friends a person sends money to.
 const FRIENDS: u64 = 12;
@@ -66,6 +66,10 @@ pub struct Person {
     pub landlord: &'static str,
     /// What the home costs a month, in US cents.
     pub rent_cents: u64,
+    /// Where they travel.
+    pub abroad: [Country; 2],
+    /// The coins they hold.
+    pub coins: [Coin; 2],
     /// Chooses the bills and subscriptions.
     pub habits: u64,
     seed: u64,
@@ -85,6 +89,8 @@ impl Person {
             salary_cents,
             landlord: chance.pick(LANDLORDS),
             rent_cents: salary_cents * chance.between(22, 36) / 100,
+            abroad: [chance.weighted(ABROAD), chance.weighted(ABROAD)],
+            coins: [chance.weighted(COINS), chance.weighted(COINS)],
             habits: chance.bits(),
             seed: chance.bits(),
         }

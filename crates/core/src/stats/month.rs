@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::Delta;
 use super::bucket::{Sums, put_number, take_byte, take_number};
-use super::{Delta, SLOTS_PER_DAY};
 use crate::time::{Day, Month, Timestamp};
-
-/// How many items count in each slot of each day of a month, by the day's place in it from 0 on.
-pub type Counts = BTreeMap<u8, Vec<(u8, u64)>>;
 
 /// The statistics of a whole month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MonthSums {
     pub sums: Sums,
-    pub counts: Counts,
+    /// How many items count in each slot of each day, by the day's place in the month from 0 on.
+    pub days: BTreeMap<u8, Vec<(u8, u64)>>,
     pub updated_at: Timestamp,
 }
 
@@ -27,7 +25,7 @@ impl MonthSums {
             if !delta.dims.status.counts() {
                 continue;
             }
-            let slots = self.counts.entry(place).or_default();
+            let slots = self.days.entry(place).or_default();
             let at = match slots.binary_search_by_key(&delta.slot, |(slot, _)| *slot) {
                 Ok(at) => at,
                 Err(at) => {
@@ -40,7 +38,7 @@ impl MonthSums {
             }
             slots.retain(|(_, count)| *count > 0);
             if slots.is_empty() {
-                self.counts.remove(&place);
+                self.days.remove(&place);
             }
         }
     }
@@ -50,128 +48,107 @@ impl MonthSums {
         self.sums.cells.is_empty()
     }
 
-    /// The bytes for [`decode_month_counts`]: for each day its place, its total, and its slots,
-    /// as pairs while they are few and as a row of 96 numbers when they are many.
+    /// The bytes for [`Counts::decode`].
     #[must_use]
     pub fn encode_counts(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.counts.len() * 6);
-        for (place, slots) in &self.counts {
+        let mut out = Vec::with_capacity(8 + self.days.len() * 8);
+        let total = |slots: &[(u8, u64)]| slots.iter().map(|(_, count)| *count).sum::<u64>();
+        // Of two equally busy days the earlier one counts.
+        let busiest = self.days.iter().rev().max_by_key(|(_, slots)| total(slots));
+        out.push(busiest.map_or(0, |(place, _)| *place));
+        put_number(&mut out, busiest.map_or(0, |(_, slots)| total(slots)).into());
+        for (place, slots) in &self.days {
+            let wide = slots.iter().any(|(_, count)| *count > u64::from(u16::MAX));
+            let form = if wide { Form::Wide } else { Form::Narrow };
             out.push(*place);
-            put_number(&mut out, slots.iter().map(|(_, count)| u128::from(*count)).sum());
-            let row = (slots.len() > PAIRS_MAX).then(|| row(slots)).flatten();
-            put_number(&mut out, if row.is_some() { 0 } else { slots.len() as u128 });
-            match row {
-                Some(row) => out.extend(row.iter().flat_map(|count| count.to_le_bytes())),
-                None => {
-                    for (slot, count) in slots {
-                        out.push(*slot);
-                        put_number(&mut out, (*count).into());
-                    }
-                }
+            out.push(form as u8);
+            out.push(u8::try_from(slots.len()).unwrap_or(u8::MAX));
+            for (slot, count) in slots {
+                out.push(*slot);
+                let bytes = count.to_le_bytes();
+                out.extend_from_slice(bytes.get(..form.bytes()).unwrap_or(&bytes));
             }
         }
         out
     }
 }
 
-/// The most slots of a day that are written as pairs.
-const PAIRS_MAX: usize = 32;
-const ROW: usize = SLOTS_PER_DAY as usize;
-
-/// A day as one number per slot; `None` when a number is too large for that.
-fn row(slots: &[(u8, u64)]) -> Option<[u16; ROW]> {
-    let mut row = [0; ROW];
-    for (slot, count) in slots {
-        *row.get_mut(usize::from(*slot))? = u16::try_from(*count).ok()?;
-    }
-    Some(row)
+/// How many bytes a count takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Narrow = 2,
+    Wide = 8,
 }
 
-/// How many items of a day count, in all and by slot.
+impl Form {
+    const fn bytes(self) -> usize {
+        self as usize
+    }
+}
+
+/// When the items of a month were, as it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts<'a> {
+    /// The busiest UTC day, by its place in the month, and how many items count in it.
+    pub busiest: (u8, u64),
+    days: &'a [u8],
+}
+
+/// When the items of one UTC day were.
 #[derive(Clone, Copy, Debug)]
 pub struct DayCounts<'a> {
-    pub total: u64,
-    slots: Slots<'a>,
+    /// The day's place in the month, from 0 on.
+    pub place: u8,
+    form: Form,
+    slots: &'a [u8],
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Slots<'a> {
-    Pairs(&'a [u8]),
-    Row(&'a [u8]),
+impl<'a> Counts<'a> {
+    /// Reads what [`MonthSums::encode_counts`] wrote; `None` when it is damaged.
+    #[must_use]
+    pub fn decode(mut bytes: &'a [u8]) -> Option<Self> {
+        let place = take_byte(&mut bytes)?;
+        let count = u64::try_from(take_number(&mut bytes)?).ok()?;
+        Some(Self { busiest: (place, count), days: bytes })
+    }
+
+    /// Visits the days; `None` when they are damaged.
+    pub fn visit(&self, mut visit: impl FnMut(DayCounts<'a>)) -> Option<()> {
+        let mut bytes = self.days;
+        while let Some(place) = take_byte(&mut bytes) {
+            let form = match take_byte(&mut bytes)? {
+                2 => Form::Narrow,
+                8 => Form::Wide,
+                _ => return None,
+            };
+            let length = usize::from(take_byte(&mut bytes)?) * (1 + form.bytes());
+            let (slots, rest) = bytes.split_at_checked(length)?;
+            bytes = rest;
+            visit(DayCounts { place, form, slots });
+        }
+        Some(())
+    }
 }
 
 impl DayCounts<'_> {
-    /// How many items count in the slots before this one.
-    #[must_use]
-    pub fn before(&self, slot: u8) -> u64 {
-        match self.slots {
-            Slots::Pairs(_) => {
-                let pairs = self.pairs();
-                pairs.iter().filter(|(at, _)| *at < slot).map(|(_, count)| count).sum()
-            }
-            Slots::Row(row) => {
-                let (counts, _) = row.as_chunks::<2>();
-                let counts = counts.iter().take(slot.into());
-                counts.map(|count| u64::from(u16::from_le_bytes(*count))).sum()
-            }
-        }
+    /// The slots that have items, and how many.
+    pub fn slots(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
+        let each = self.slots.chunks_exact(1 + self.form.bytes());
+        each.filter_map(|chunk| {
+            let (slot, bytes) = chunk.split_first()?;
+            let mut count = [0; 8];
+            count.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            Some((*slot, u64::from_le_bytes(count)))
+        })
     }
-
-    /// The slots that have items.
-    #[must_use]
-    pub fn pairs(&self) -> Vec<(u8, u64)> {
-        let mut pairs = Vec::new();
-        match self.slots {
-            Slots::Pairs(mut bytes) => {
-                while let (Some(slot), Some(count)) =
-                    (take_byte(&mut bytes), take_number(&mut bytes))
-                {
-                    pairs.push((slot, u64::try_from(count).unwrap_or(u64::MAX)));
-                }
-            }
-            Slots::Row(row) => {
-                let (counts, _) = row.as_chunks::<2>();
-                let counts = counts.iter().map(|count| u64::from(u16::from_le_bytes(*count)));
-                pairs.extend((0_u8..).zip(counts).filter(|(_, count)| *count > 0));
-            }
-        }
-        pairs
-    }
-}
-
-/// Reads what [`MonthSums::encode_counts`] wrote, a day at a time with its place in the month.
-/// `None` when the bytes are damaged.
-pub fn decode_month_counts(
-    mut bytes: &[u8],
-    mut visit: impl FnMut(u8, DayCounts<'_>),
-) -> Option<()> {
-    while let Some((place, rest)) = bytes.split_first() {
-        bytes = rest;
-        let total = u64::try_from(take_number(&mut bytes)?).ok()?;
-        let pairs = take_number(&mut bytes)?;
-        let slots = if pairs == 0 {
-            let (row, rest) = bytes.split_at_checked(ROW * 2)?;
-            bytes = rest;
-            Slots::Row(row)
-        } else {
-            let all = bytes;
-            for _ in 0..pairs {
-                take_byte(&mut bytes)?;
-                take_number(&mut bytes)?;
-            }
-            Slots::Pairs(all.get(..all.len() - bytes.len())?)
-        };
-        visit(*place, DayCounts { total, slots });
-    }
-    Some(())
 }
 
 /// All of a month as it is kept.
 #[must_use]
 pub fn decode_month(sums: &[u8], counts: &[u8], updated_at: Timestamp) -> Option<MonthSums> {
     let mut month = MonthSums { sums: Sums::decode(sums)?, updated_at, ..MonthSums::default() };
-    decode_month_counts(counts, |place, slots| {
-        month.counts.insert(place, slots.pairs());
+    Counts::decode(counts)?.visit(|day| {
+        month.days.insert(day.place, day.slots().collect());
     })?;
     Some(month)
 }

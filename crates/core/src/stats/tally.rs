@@ -145,6 +145,10 @@ impl Zone {
         Self { tz, splits: RefCell::new(HashMap::new()) }
     }
 
+    fn is_utc(&self) -> bool {
+        self.tz == TimeZone::UTC
+    }
+
     fn split(&self, day: Day) -> Split {
         *self.splits.borrow_mut().entry(day).or_insert_with(|| {
             let first = date_in(day.start(), &self.tz);
@@ -193,7 +197,7 @@ impl Tally {
     pub fn add_day(&mut self, day: Day, sums: &Sums, counts: &[(u8, u64)], at: Timestamp) -> bool {
         let unsure = self.unsure(sums);
         self.add_sums(sums, at);
-        self.count_day(day, counts);
+        self.count_slots(self.zone.split(day), counts.iter().copied());
         unsure
     }
 
@@ -299,23 +303,29 @@ impl Tally {
         self.add_sums(&bounds, at);
         Sums::visit(sums, |dims, cell| self.add_cell(&dims, cell))?;
         let first = month.first_day().0;
-        super::decode_month_counts(counts, |place, counts| {
-            let (first, last, from) = self.zone.split(Day(first + i32::from(place)));
-            let before = if from == 0 { 0 } else { counts.before(from) };
-            for (date, count) in [(first, before), (last, counts.total - before)] {
-                if count > 0 {
-                    *self.days.entry(date).or_default() += count;
-                }
+        let counts = super::Counts::decode(counts)?;
+        if self.zone.is_utc() {
+            // A UTC day lies in one month, so the busiest of each month are the candidates.
+            let (place, count) = counts.busiest;
+            if count > 0 {
+                let (date, _, _) = self.zone.split(Day(first + i32::from(place)));
+                *self.days.entry(date).or_default() += count;
             }
+            return Some(true);
+        }
+        counts.visit(|day| {
+            let split = self.zone.split(Day(first + i32::from(day.place)));
+            self.count_slots(split, day.slots());
         })?;
         Some(true)
     }
 
     /// Says how many items count in the slots of a UTC day.
-    pub fn count_day(&mut self, day: Day, counts: &[(u8, u64)]) {
-        let (first, last, from) = self.zone.split(day);
-        let before: u64 = counts.iter().filter(|(slot, _)| *slot < from).map(|(_, n)| n).sum();
-        let behind: u64 = counts.iter().filter(|(slot, _)| *slot >= from).map(|(_, n)| n).sum();
+    fn count_slots(&mut self, (first, last, from): Split, slots: impl Iterator<Item = (u8, u64)>) {
+        let (mut before, mut behind) = (0, 0);
+        for (slot, count) in slots {
+            *(if slot < from { &mut before } else { &mut behind }) += count;
+        }
         for (date, count) in [(first, before), (last, behind)] {
             if count > 0 {
                 *self.days.entry(date).or_default() += count;
