@@ -1,6 +1,7 @@
 //! Threads that answer questions, each with a read-only connection whose statements stay prepared.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,7 +157,13 @@ fn serve(reader: &Reader, queue: &Queue) {
             }
         };
         reader.clock.begin();
-        task(&reader.conn);
+        // A question that panics loses its own answer, not the thread that others wait for.
+        let asked = AssertUnwindSafe(|| task(&reader.conn));
+        if std::panic::catch_unwind(asked).is_err() {
+            tracing::error!("a question panicked");
+            // What it had begun must end before the next one begins.
+            drop(reader.conn.execute_batch("rollback"));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! batch, commits it once, and answers only then.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -183,8 +184,18 @@ impl Thread {
         }
     }
 
-    /// Load, decide, write, commit: the one way into the books.
+    /// Commits, and turns a panic into a refusal: the transaction is rolled back, and the one
+    /// submission that caused it is found when the group is tried one by one.
     fn commit(&mut self, submissions: &[Submission]) -> Result<Vec<Reply>> {
+        let attempt = AssertUnwindSafe(|| self.try_commit(submissions));
+        std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+            self.interned.forget_users();
+            Err(Error::Driver("the commit panicked".into()))
+        })
+    }
+
+    /// Load, decide, write, commit: the one way into the books.
+    fn try_commit(&mut self, submissions: &[Submission]) -> Result<Vec<Reply>> {
         let next_seq = EventSeq(self.shared.seq.load(Ordering::Acquire) + 1);
         let conn = &mut self.opened.conn;
         let transaction =
