@@ -46,24 +46,6 @@ pub enum Error {
     Driver(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Error {
-    /// Whether the same request may succeed a little later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Busy | Self::DiskFull | Self::Closed => true,
-            Self::TooBroad { .. }
-            | Self::TooManyPoints { .. }
-            | Self::Locked { .. }
-            | Self::TooNew { .. }
-            | Self::CannotOpen { .. }
-            | Self::BadUrl { .. }
-            | Self::Corrupt { .. }
-            | Self::Driver(_) => false,
-        }
-    }
-}
-
 /// One page of an answer.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
