@@ -33,6 +33,7 @@ fn the_file_of_a_bank_is_read_by_its_mapping() {
     assert_eq!(
         item["metadata"],
         json!({"account": "10000003", "balance": 6489.50, "bank": "UV",
+               "description": "household payment",
                "k_symbol": "household payment", "operation": "remittance to another bank"})
     );
     let text = folder.ok(&[["export"].as_slice(), &filter].concat());

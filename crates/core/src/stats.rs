@@ -12,7 +12,7 @@ mod series;
 mod tally;
 
 pub use bucket::{Bucket, Cell, Dims, Extreme, Sums, decode_counts};
-pub use month::{Counts, DayCounts, MonthSums, decode_month};
+pub use month::{Busiest, DayCounts, MonthSums, decode_month};
 pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
 pub use tally::{DayPlan, Item, Span, Statistics, Tally, Zone, plan_day, takes_whole_month};
 

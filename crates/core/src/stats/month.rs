@@ -48,15 +48,23 @@ impl MonthSums {
         self.sums.cells.is_empty()
     }
 
-    /// The bytes for [`Counts::decode`].
+    /// The bytes for [`Busiest::split`]: the busiest UTC day, then the sums. A question in UTC
+    /// needs no more.
     #[must_use]
-    pub fn encode_counts(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(8 + self.days.len() * 8);
+    pub fn encode_sums(&self) -> Vec<u8> {
         let total = |slots: &[(u8, u64)]| slots.iter().map(|(_, count)| *count).sum::<u64>();
         // Of two equally busy days the earlier one counts.
         let busiest = self.days.iter().rev().max_by_key(|(_, slots)| total(slots));
-        out.push(busiest.map_or(0, |(place, _)| *place));
+        let mut out = vec![busiest.map_or(0, |(place, _)| *place)];
         put_number(&mut out, busiest.map_or(0, |(_, slots)| total(slots)).into());
+        out.extend(self.sums.encode());
+        out
+    }
+
+    /// The bytes for [`visit_days`].
+    #[must_use]
+    pub fn encode_counts(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.days.len() * 8);
         for (place, slots) in &self.days {
             let wide = slots.iter().any(|(_, count)| *count > u64::from(u16::MAX));
             let form = if wide { Form::Wide } else { Form::Narrow };
@@ -73,6 +81,24 @@ impl MonthSums {
     }
 }
 
+/// The UTC day of a month in which the most items count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busiest {
+    /// The day's place in the month, from 0 on.
+    pub place: u8,
+    pub count: u64,
+}
+
+impl Busiest {
+    /// Splits what [`MonthSums::encode_sums`] wrote into the busiest day and the bytes of the sums.
+    #[must_use]
+    pub fn split(mut bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let place = take_byte(&mut bytes)?;
+        let count = u64::try_from(take_number(&mut bytes)?).ok()?;
+        Some((Self { place, count }, bytes))
+    }
+}
+
 /// How many bytes a count takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -86,14 +112,6 @@ impl Form {
     }
 }
 
-/// When the items of a month were, as it is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Counts<'a> {
-    /// The busiest UTC day, by its place in the month, and how many items count in it.
-    pub busiest: (u8, u64),
-    days: &'a [u8],
-}
-
 /// When the items of one UTC day were.
 #[derive(Clone, Copy, Debug)]
 pub struct DayCounts<'a> {
@@ -103,31 +121,20 @@ pub struct DayCounts<'a> {
     slots: &'a [u8],
 }
 
-impl<'a> Counts<'a> {
-    /// Reads what [`MonthSums::encode_counts`] wrote; `None` when it is damaged.
-    #[must_use]
-    pub fn decode(mut bytes: &'a [u8]) -> Option<Self> {
-        let place = take_byte(&mut bytes)?;
-        let count = u64::try_from(take_number(&mut bytes)?).ok()?;
-        Some(Self { busiest: (place, count), days: bytes })
+/// Visits the days of what [`MonthSums::encode_counts`] wrote; `None` when it is damaged.
+pub fn visit_days(mut bytes: &[u8], mut visit: impl FnMut(DayCounts<'_>)) -> Option<()> {
+    while let Some(place) = take_byte(&mut bytes) {
+        let form = match take_byte(&mut bytes)? {
+            2 => Form::Narrow,
+            8 => Form::Wide,
+            _ => return None,
+        };
+        let length = usize::from(take_byte(&mut bytes)?) * (1 + form.bytes());
+        let (slots, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        visit(DayCounts { place, form, slots });
     }
-
-    /// Visits the days; `None` when they are damaged.
-    pub fn visit(&self, mut visit: impl FnMut(DayCounts<'a>)) -> Option<()> {
-        let mut bytes = self.days;
-        while let Some(place) = take_byte(&mut bytes) {
-            let form = match take_byte(&mut bytes)? {
-                2 => Form::Narrow,
-                8 => Form::Wide,
-                _ => return None,
-            };
-            let length = usize::from(take_byte(&mut bytes)?) * (1 + form.bytes());
-            let (slots, rest) = bytes.split_at_checked(length)?;
-            bytes = rest;
-            visit(DayCounts { place, form, slots });
-        }
-        Some(())
-    }
+    Some(())
 }
 
 impl DayCounts<'_> {
@@ -146,8 +153,9 @@ impl DayCounts<'_> {
 /// All of a month as it is kept.
 #[must_use]
 pub fn decode_month(sums: &[u8], counts: &[u8], updated_at: Timestamp) -> Option<MonthSums> {
+    let (_, sums) = Busiest::split(sums)?;
     let mut month = MonthSums { sums: Sums::decode(sums)?, updated_at, ..MonthSums::default() };
-    Counts::decode(counts)?.visit(|day| {
+    visit_days(counts, |day| {
         month.days.insert(day.place, day.slots().collect());
     })?;
     Some(month)

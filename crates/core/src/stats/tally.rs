@@ -8,7 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, slot_start};
+use super::month::visit_days;
+use super::{Busiest, Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, slot_start};
 use crate::money::{Amount, Currency, Total};
 use crate::time::{Day, Month, Timestamp, date_in, midnight};
 use crate::transaction::{Side, Status, Transaction, TransactionType};
@@ -284,17 +285,19 @@ impl Tally {
         cells
     }
 
-    /// Adds a month as it is kept; `counts` says when its items were. `None` when it is damaged.
+    /// Adds a month as it is kept. `counts` reads when its items were; only a zone other than UTC
+    /// asks for it. `None` when the month is damaged.
     ///
     /// Returns false, and adds nothing, when an extreme is only a bound that could matter: then its
     /// days must be added one by one.
-    pub fn add_month(
+    pub fn add_month<'a>(
         &mut self,
         month: Month,
         sums: &[u8],
-        counts: &[u8],
+        counts: impl FnOnce() -> Option<&'a [u8]>,
         at: Timestamp,
     ) -> Option<bool> {
+        let (busiest, sums) = Busiest::split(sums)?;
         let (largest, smallest) = Sums::visit(sums, |_, _| ())?;
         let bounds = Sums { largest, smallest, ..Sums::default() };
         if self.unsure(&bounds) {
@@ -302,20 +305,18 @@ impl Tally {
         }
         self.add_sums(&bounds, at);
         Sums::visit(sums, |dims, cell| self.add_cell(&dims, cell))?;
-        let first = month.first_day().0;
-        let counts = super::Counts::decode(counts)?;
+        let day = |place: u8| Day(month.first_day().0 + i32::from(place));
         if self.zone.is_utc() {
             // A UTC day lies in one month, so the busiest of each month are the candidates.
-            let (place, count) = counts.busiest;
-            if count > 0 {
-                let (date, _, _) = self.zone.split(Day(first + i32::from(place)));
-                *self.days.entry(date).or_default() += count;
+            if busiest.count > 0 {
+                let (date, _, _) = self.zone.split(day(busiest.place));
+                *self.days.entry(date).or_default() += busiest.count;
             }
             return Some(true);
         }
-        counts.visit(|day| {
-            let split = self.zone.split(Day(first + i32::from(day.place)));
-            self.count_slots(split, day.slots());
+        visit_days(counts()?, |counts| {
+            let split = self.zone.split(day(counts.place));
+            self.count_slots(split, counts.slots());
         })?;
         Some(true)
     }

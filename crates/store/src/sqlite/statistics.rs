@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use daybook_core::limits::SERIES_POINTS_MAX;
 use daybook_core::stats::{
-    Bucket, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Span, Statistics, Sums,
-    Tally, Zone, decode_counts, plan_day, slot_start, takes_whole_month,
+    Bucket, Busiest, DayPlan, GroupBy, Interval, Item, SLOT_US, Series, SeriesTally, Span,
+    Statistics, Sums, Tally, Zone, decode_counts, plan_day, slot_start, takes_whole_month,
 };
 use daybook_core::time::{Day, Month};
 use daybook_core::{Currency, Timestamp, Transaction, UserId};
@@ -20,7 +20,10 @@ use crate::{Error, Result};
 pub fn items(conn: &Connection, user: i64) -> Result<u64> {
     let mut items = 0;
     months(conn, user, &mut |row| {
-        items += sums(row, SUMS)?.items();
+        let kept = row.get_ref(SUMS)?.as_blob().ok().and_then(Busiest::split);
+        let sums =
+            kept.and_then(|(_, sums)| Sums::decode(sums)).ok_or_else(|| damaged("months"))?;
+        items += sums.items();
         Ok(())
     })?;
     Ok(items)
@@ -116,8 +119,7 @@ pub fn totals(
         let blob = |at: usize| row.get_ref(at).ok().and_then(|value| value.as_blob().ok());
         let added = takes_whole_month(month, span)
             && blob(SUMS)
-                .zip(blob(COUNTS))
-                .and_then(|(sums, counts)| tally.add_month(month, sums, counts, at))
+                .and_then(|sums| tally.add_month(month, sums, || blob(COUNTS), at))
                 .ok_or_else(|| damaged("months"))?;
         if added { Ok(()) } else { look.days(month, span, currency, tally) }
     })?;

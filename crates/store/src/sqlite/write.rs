@@ -375,7 +375,7 @@ fn count_month(
     }
     let kept = (!month.is_empty()).then(|| Kept {
         updated_at: month.updated_at,
-        sums: month.sums.encode(),
+        sums: month.encode_sums(),
         counts: month.encode_counts(),
         slots: None,
     });
