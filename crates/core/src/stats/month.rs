@@ -61,7 +61,7 @@ impl MonthSums {
         out
     }
 
-    /// The bytes for [`visit_days`].
+    /// When the items were, a day at a time: its place, the width of its counts, its slots.
     #[must_use]
     pub fn encode_counts(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.days.len() * 8);
