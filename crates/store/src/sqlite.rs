@@ -42,7 +42,6 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Writer,
     pool: Pool,
-    options: Options,
 }
 
 impl Sqlite {
@@ -51,8 +50,8 @@ impl Sqlite {
         let shared =
             Arc::new(Shared { seq: AtomicI64::new(opened.seq.0), counts: Counts::default() });
         let pool = Pool::open(path, &options)?;
-        let writer = Writer::start(path, opened, Arc::clone(&shared), options.clone())?;
-        Ok(Self { path: path.to_owned(), shared, writer, pool, options })
+        let writer = Writer::start(path, opened, Arc::clone(&shared), options)?;
+        Ok(Self { path: path.to_owned(), shared, writer, pool })
     }
 }
 
@@ -149,7 +148,7 @@ impl Store for Sqlite {
     async fn close(&self) {
         self.pool.close();
         self.writer.close().await;
-        tracing::debug!(path = %self.path.display(), queue = self.options.queue, "store closed");
+        tracing::debug!(path = %self.path.display(), "store closed");
     }
 }
 

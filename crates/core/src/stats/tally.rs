@@ -34,11 +34,6 @@ impl Span {
     pub fn days(&self) -> (Day, Day) {
         (self.from.day(), Timestamp::from_micros(self.to.micros() - 1).day())
     }
-
-    #[must_use]
-    pub fn contains(&self, at: Timestamp) -> bool {
-        self.from <= at && at < self.to
-    }
 }
 
 /// What must be read of one UTC day.
@@ -231,11 +226,11 @@ impl Tally {
     pub fn add_slots(
         &mut self,
         day: Day,
-        slots: &BTreeMap<u8, Sums>,
+        slots: BTreeMap<u8, Sums>,
         wanted: &[u8],
         at: Timestamp,
     ) -> bool {
-        let mut bucket = super::Bucket { slots: slots.clone(), updated_at: at };
+        let mut bucket = super::Bucket { slots, updated_at: at };
         bucket.slots.retain(|slot, _| wanted.contains(slot));
         let counts: Vec<(u8, u64)> =
             bucket.slots.iter().map(|(slot, content)| (*slot, content.counted())).collect();

@@ -208,7 +208,7 @@ impl Look<'_> {
                     tally.add_day(day, &sums(row, SUMS)?, &counts, at)
                 }
                 DayPlan::Parts { slots, cut } => {
-                    let unsure = tally.add_slots(day, &read_slots(row)?, &slots, at);
+                    let unsure = tally.add_slots(day, read_slots(row)?, &slots, at);
                     self.cut_items(day, &cut, span, currency, &mut |item| {
                         tally.add_item(&Item::from(item));
                     })?;
