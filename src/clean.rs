@@ -1,4 +1,4 @@
-//! `daybook clean`: deletes all items of users, after asking.
+//! `daybook clean`: deletes all items of users but those that show transfers, after asking.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args as ClapArgs;
 use daybook_core::query::Paging;
-use daybook_core::{Action, Query, Submission, UserId};
+use daybook_core::{Action, Query, Rejection, Submission, UserId};
 use daybook_server::app;
 use daybook_store::Store;
 use serde_json::json;
@@ -21,7 +21,7 @@ const EXAMPLES: &str = "Examples:
   daybook clean --user test_user_123
   daybook clean --all --yes
 
-The event log keeps a trace of what was deleted.";
+The event log keeps a trace of what was deleted. Items that show transfers of the ledger stay.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -46,15 +46,25 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let store = open_existing(&config).await?;
     let done = clean(&args, named, &*store, &config.store).await;
     store.close().await;
-    let Some(deleted) = done? else {
+    let Some(Done { deleted, kept }) = done? else {
         bail!("nothing was deleted");
     };
     if args.json {
-        say_json(&json!({ "deleted": deleted }))?;
+        say_json(&json!({ "deleted": deleted, "kept": kept }))?;
+    } else if kept > 0 {
+        let (deleted, kept) = (count(deleted), count(kept));
+        say(format_args!("{deleted} items deleted, {kept} stay because they show transfers"))?;
     } else {
         say(format_args!("{} items deleted", count(deleted)))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the items.
+struct Done {
+    deleted: u64,
+    /// They belong to a transfer, which nobody can delete.
+    kept: u64,
 }
 
 async fn clean(
@@ -62,7 +72,7 @@ async fn clean(
     named: Vec<UserId>,
     store: &dyn Store,
     url: &str,
-) -> anyhow::Result<Option<u64>> {
+) -> anyhow::Result<Option<Done>> {
     let users = if args.all { all_users(store).await? } else { named };
     let mut total = 0;
     for user in &users {
@@ -77,6 +87,7 @@ async fn clean(
         return Ok(None);
     }
     let bar = progress("deleting", total);
+    let mut done = Done { deleted: 0, kept: 0 };
     for user in users {
         let mut after = None;
         loop {
@@ -84,14 +95,17 @@ async fn clean(
             let page = store.transactions(Query::all_of(user.clone(), paging)).await?;
             let erase = |id| Action::Erase { id, owner: Some(user.clone()), version: None };
             let actions: Vec<Action> = page.items.iter().map(|item| erase(item.id)).collect();
-            let erased = u64::try_from(actions.len())?;
-            if erased > 0 {
+            bar.inc(u64::try_from(actions.len())?);
+            if !actions.is_empty() {
                 let submission = Submission { at: app::now(), key: None, atomic: false, actions };
                 for verdict in store.commit(submission).await?.verdicts {
-                    verdict?;
+                    match verdict {
+                        Ok(_) => done.deleted += 1,
+                        Err(Rejection::BelongsToTransfer { .. }) => done.kept += 1,
+                        Err(rejection) => return Err(rejection.into()),
+                    }
                 }
             }
-            bar.inc(erased);
             after = page.next;
             if after.is_none() {
                 break;
@@ -99,7 +113,7 @@ async fn clean(
         }
     }
     bar.finish_and_clear();
-    Ok(Some(bar.position()))
+    Ok(Some(done))
 }
 
 fn confirmed(whose: &str, total: u64, url: &str) -> anyhow::Result<bool> {

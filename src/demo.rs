@@ -1,5 +1,7 @@
 //! `daybook demo`: a store full of sample items and a server on it, to try things out.
 
+mod ledger;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -69,8 +71,12 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let store = daybook_store::open(&config.store, config.store_options()).await?;
     if is_new {
-        let items = fill(&store).await?;
-        note(format_args!("{} sample items recorded in '{}'", count(items), file.display()));
+        let items = count(fill(&store).await?);
+        let (accounts, transfers) = ledger::fill(&*store).await?;
+        note(format_args!(
+            "{items} sample items, {accounts} accounts and {transfers} transfers recorded in '{}'",
+            file.display()
+        ));
     }
     introduce(listener.local_addr()?)?;
     until_told(vec![listener], App::new(store, config.app_settings())).await?;
@@ -110,6 +116,7 @@ async fn fill(store: &Arc<dyn Store>) -> anyhow::Result<u64> {
 }
 
 fn introduce(address: SocketAddr) -> anyhow::Result<()> {
+    let (account, peer) = (ledger::ACCOUNT, ledger::PEER);
     let api = format!("http://{address}/api/v1");
     say(format_args!(
         "Daybook is running at http://{address}
@@ -126,6 +133,14 @@ fn introduce(address: SocketAddr) -> anyhow::Result<()> {
     curl -X POST {api}/transactions -H 'content-type: application/json' \\
       -d '{{\"user_id\": \"{USER}\", \"transaction_type\": \"card\", \"amount\": 4.50, \
          \"currency\": \"EUR\", \"metadata\": {{\"merchant_name\": \"Corner Cafe\"}}}}'
+  An account, its statement, and what is held:
+    curl {api}/accounts/{account}
+    curl '{api}/accounts/{account}/entries?limit=3'
+    curl '{api}/transfers?account_id={account}&status=pending'
+  Move money; sent again, the same reference moves nothing:
+    curl -X POST {api}/transfers -H 'content-type: application/json' \\
+      -d '{{\"source_account_id\": {account}, \"destination_account_id\": {peer}, \
+         \"amount\": \"12.50\", \"reference\": \"lunch-17\"}}'
 
 Other users: {}. Ctrl-C ends the demo.",
         OTHERS.join(", ")

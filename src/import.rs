@@ -1,10 +1,12 @@
-//! `daybook import`: records what a file holds. Rows that break a rule go to a file of rejects,
-//! the rest goes in; an interrupted import goes on where it was.
+//! `daybook import`: records what a file holds, items, accounts and transfers. Rows that break a
+//! rule go to a file of rejects, the rest goes in; an interrupted import goes on where it was.
 
 mod batch;
+mod check;
 mod convert;
 mod lines;
 mod mapping;
+mod opening;
 mod record;
 mod rejects;
 mod rows;
@@ -19,32 +21,38 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args as ClapArgs;
 use daybook_core::UserId;
+use daybook_core::transaction::Vocabulary;
 use serde::Serialize;
 
 use crate::output::{count, note, progress_bytes, say, say_json, usage};
 use crate::settings::{Settings, open_store};
 use crate::signal::Terminate;
 use batch::{Batch, Importer};
+use check::Checker;
 use mapping::Mapping;
 use rejects::Rejects;
 use rows::Rows;
 use state::{Counts, Fingerprint, State};
 
+pub use convert::object;
+
 const EXAMPLES: &str = "Examples:
   daybook import items.ndjson
   daybook import --mapping mappings/berka.toml trans.asc
+  daybook import --mapping mappings/berka-ledger.toml trans.asc
   zcat items.ndjson.gz | daybook import --user ann -
 
-A row with a source and an external_id is recorded once, however often it is imported. An
-interrupted import goes on where it was when the same command runs again. The mapping file is
-explained in docs/import.md.";
+A line with a source_account_id is a transfer, one with an account_id or an initial_balance an
+account to open, any other an item of a feed. What has a name (source and external_id, reference,
+account_id) is recorded once, however often it is imported. An interrupted import goes on where it
+was when the same command runs again. The mapping file is explained in docs/import.md.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Bodies of the API, one JSON object a line, or with --mapping a CSV file; - is standard input
     file: PathBuf,
-    /// Says how the columns of a CSV file become transactions
+    /// Says how the columns of a CSV file become transactions or transfers
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Whose the rows are that name no user
@@ -90,18 +98,24 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         Some(Err(wrong)) => return Err(usage(format!("--user: {wrong}"))),
         None => None,
     };
-    let (mapping, mapping_text) = match args.mapping.as_deref().map(Mapping::read).transpose()? {
-        Some((mapping, text)) => (Some(mapping), text),
+    let (mapping, mapping_text) = match &args.mapping {
+        Some(path) => {
+            let (mapping, text) = Mapping::read(path)?;
+            check_opening(&mapping, path, &config.vocabulary())?;
+            (Some(mapping), text)
+        }
         None => (None, String::new()),
     };
     let user_text = args.user.clone().unwrap_or_default();
     let setting = [mapping_text.as_bytes(), user_text.as_bytes(), config.store.as_bytes()];
     let (state, resumed) = begin(&args, &state::hash(&setting))?;
+    let kind = mapping.as_ref().map(|mapping| mapping.kind);
+    let opening = mapping.as_ref().and_then(|mapping| mapping.accounts.clone());
     let mut rows = Rows::open(&args.file, mapping, state.place())?;
     let importer = Importer {
         store: if args.dry_run { None } else { Some(open_store(&config).await?) },
-        vocabulary: config.vocabulary(),
-        user,
+        checker: Checker { vocabulary: config.vocabulary(), user, kind },
+        opening,
     };
     let rejects = || Rejects::open(args.rejects_path(), state.rejects_bytes);
     let mut run = Run {
@@ -116,6 +130,13 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     result?;
     run.finish(&args, resumed, started)
+}
+
+fn check_opening(mapping: &Mapping, path: &Path, vocabulary: &Vocabulary) -> anyhow::Result<()> {
+    let checked = mapping.accounts.as_ref().map(|opening| opening.check(vocabulary)).transpose();
+    checked
+        .map_err(|wrong| usage(format!("the mapping '{}' is wrong: {wrong}", path.display())))?;
+    Ok(())
 }
 
 /// The state to begin with, and the line after which an interrupted import goes on.
@@ -227,6 +248,7 @@ impl Run {
         counts.unchanged += batch.counts.unchanged;
         counts.rejected += batch.counts.rejected;
         counts.unnamed += batch.counts.unnamed;
+        counts.opened += batch.counts.opened;
         for (line, rejection, raw) in &batch.rejected {
             match &mut self.rejects {
                 Some(rejects) => rejects.add(*line, rejection, raw)?,
@@ -282,9 +304,13 @@ impl Run {
         if let Some(rejects) = rejects {
             note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
         }
+        if counts.opened > 0 {
+            note(format_args!("{} accounts were opened for them", count(counts.opened)));
+        }
         if counts.unnamed > 0 {
             note(format_args!(
-                "{} rows have no source and external_id; importing them again records them again",
+                "{} rows have no source and external_id, reference or account_id; importing them \
+                 again records them again",
                 count(counts.unnamed)
             ));
         }

@@ -1,9 +1,11 @@
 //! The program: reads the command line, runs one command, and says by its exit code how it went.
 
+mod ledger;
 mod output;
 mod settings;
 mod signal;
 
+mod accounts;
 mod backup;
 mod bench;
 mod clean;
@@ -15,6 +17,7 @@ mod migrate;
 mod seed;
 mod serve;
 mod token;
+mod transfers;
 mod verify;
 
 use std::io::ErrorKind;
@@ -57,13 +60,17 @@ enum Command {
     Seed(seed::Args),
     /// Deletes all items of users
     Clean(clean::Args),
-    /// Records the items of a file: API bodies, or CSV with a mapping
+    /// Records the items, accounts and transfers of a file: API bodies, or CSV with a mapping
     Import(import::Args),
     /// Writes items as NDJSON or CSV
     Export(export::Args),
+    /// Opens accounts and shows them and their statements
+    Accounts(accounts::Args),
+    /// Moves money between accounts, and shows what moved
+    Transfers(transfers::Args),
     /// Signs an access token
     Token(token::Args),
-    /// Checks that statistics, search index and event log agree with the items
+    /// Checks that statistics, search index, event log and balances are right
     Verify(verify::Args),
     /// Writes a complete copy of the store, also while a server uses it
     Backup(backup::Args),
@@ -84,6 +91,10 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             note(format_args!("error: {error:#}"));
+            // Who types a command may know what a client may not.
+            if let Some(daybook_store::Error::Away { reason }) = error.downcast_ref() {
+                note(format_args!("       {reason}"));
+            }
             let misused = error.is::<Usage>() || error.is::<ConfigError>();
             if misused { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
         }
@@ -100,6 +111,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clean(args) => clean::run(args, settings).await,
         Command::Import(args) => import::run(args, settings).await,
         Command::Export(args) => export::run(args, settings).await,
+        Command::Accounts(args) => accounts::run(args, settings).await,
+        Command::Transfers(args) => transfers::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Backup(args) => backup::run(args, settings).await,

@@ -28,10 +28,11 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let status = store.status().await;
     store.close().await;
     let schema = status?.schema;
+    let name = daybook_store::public_name(&config.store);
     if args.json {
-        say_json(&json!({ "store": config.store, "schema": schema }))?;
+        say_json(&json!({ "store": name, "schema": schema }))?;
     } else {
-        say(format_args!("{} is at schema {schema}", config.store))?;
+        say(format_args!("{name} is at schema {schema}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

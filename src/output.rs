@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use daybook_core::Json;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -37,6 +40,71 @@ pub fn say(line: impl fmt::Display) -> io::Result<()> {
 /// When nobody reads it any more.
 pub fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(say(serde_json::to_string(value)?)?)
+}
+
+/// A column of a table: its title, and the field of the published JSON that it shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    title: &'static str,
+    field: &'static str,
+    alignment: CellAlignment,
+}
+
+impl Column {
+    pub const fn text(title: &'static str, field: &'static str) -> Self {
+        Self { title, field, alignment: CellAlignment::Left }
+    }
+
+    /// Numbers stand under each other by their last digit.
+    pub const fn number(title: &'static str, field: &'static str) -> Self {
+        Self { title, field, alignment: CellAlignment::Right }
+    }
+}
+
+/// Writes rows in aligned columns under their titles.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub fn say_table(columns: &[Column], rows: &[Json]) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(columns.iter().map(|column| column.title));
+    for row in rows {
+        table.add_row(
+            columns.iter().map(|column| row.get(column.field).map_or_else(String::new, cell)),
+        );
+    }
+    for (shown, column) in table.column_iter_mut().zip(columns) {
+        shown.set_cell_alignment(column.alignment);
+    }
+    say_trimmed(&table)
+}
+
+/// Writes the fields of an object, a line each, without those that say nothing.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub fn say_fields(object: &Json) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if let Json::Object(fields) = object {
+        for (name, value) in fields.iter().filter(|(_, value)| *value != Json::Null) {
+            table.add_row([name.clone(), cell(value)]);
+        }
+    }
+    say_trimmed(&table)
+}
+
+fn say_trimmed(table: &Table) -> io::Result<()> {
+    table.lines().try_for_each(|line| say(line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+}
+
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        // A line break inside a cell would break the table.
+        Json::String(text) => text.replace(char::is_control, " "),
+        other => other.to_string(),
+    }
 }
 
 /// Writes a note to standard error; it does not matter whether anybody reads it.

@@ -18,7 +18,7 @@ pub struct Settings {
     /// The configuration file; otherwise ./daybook.toml is read when it is there
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the books are kept, as sqlite:FILE
+    /// Where the books are kept, as sqlite:FILE or postgres://HOST/DATABASE
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// What is logged: error, warn, info, debug, trace
@@ -66,7 +66,8 @@ pub async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 /// Says what to do when there is no store.
 pub fn require_existing(config: &Config) -> anyhow::Result<()> {
-    let path = config.store.strip_prefix("sqlite:").unwrap_or(&config.store);
+    // A database server says itself what it does not have.
+    let Some(path) = config.store.strip_prefix("sqlite:") else { return Ok(()) };
     if Path::new(path).exists() {
         return Ok(());
     }

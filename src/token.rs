@@ -13,7 +13,7 @@ use crate::settings::Settings;
 
 const EXAMPLES: &str = "Examples:
   daybook token --user ann
-  daybook token --service --scope feed:read --scope feed:write --ttl 86400
+  daybook token --service --scope feed:read --scope ledger:write --ttl 86400
   curl -H \"Authorization: Bearer $(daybook token --user ann)\" \\
     localhost:8000/api/v1/transactions
 
@@ -28,7 +28,7 @@ pub struct Args {
     /// The token is a system's, which may name any user
     #[arg(long, conflicts_with = "user", requires = "scope")]
     service: bool,
-    /// What a system may do: feed:read, feed:write or admin
+    /// What a system may do: feed:read, feed:write, ledger:read, ledger:write, ops or admin
     #[arg(long, value_name = "SCOPE", requires = "service")]
     scope: Vec<String>,
     /// How many seconds the token is good for [default: auth.token_ttl_s]

@@ -1,4 +1,4 @@
-//! `daybook verify`: recomputes what follows from the items and names every difference.
+//! `daybook verify`: recomputes what follows from items and transfers and names every difference.
 
 use std::process::ExitCode;
 
@@ -43,6 +43,8 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             "items": found.items,
             "events": found.events,
             "buckets": found.buckets,
+            "accounts": found.accounts,
+            "transfers": found.transfers,
             "differences": differences,
         }))?;
     } else {
@@ -55,10 +57,12 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             format!("{} differences", found.differences.len())
         };
         say(format_args!(
-            "{} items, {} events, {} statistics buckets: {said}",
+            "{} items, {} events, {} statistics buckets, {} accounts, {} transfers: {said}",
             count(found.items),
             count(found.events),
-            count(found.buckets)
+            count(found.buckets),
+            count(found.accounts),
+            count(found.transfers)
         ))?;
     }
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -20,7 +20,9 @@ fn a_quick_benchmark_measures_everything_and_nothing_is_refused() {
         assert_eq!(row["refused"], 0, "{row}");
     }
     let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
-    for name in ["SQLite itself", "batches", "livez", "create", "seed", "start", "deep cursor"] {
+    let feed = ["SQLite itself", "batches", "livez", "create", "seed", "start", "deep cursor"];
+    let ledger = ["transfer", "transfer, 2 accounts", "transfer batches", "statement page"];
+    for name in [&feed[..], &ledger].concat() {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();

@@ -7,40 +7,37 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use daybook_core::command::ExternalKey;
 use daybook_core::id::fnv128;
-use daybook_core::json::Fields;
 use daybook_core::transaction::Vocabulary;
+use daybook_core::write_set::Outcome;
 use daybook_core::{
-    Action, IdempotencyKey, NewTransaction, Outcome, Rejection, Submission, TransactionId, UserId,
+    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, TransactionId,
 };
 use daybook_server::app;
 use daybook_store::Store;
-use uuid::Uuid;
 
-use super::convert::object;
+use super::check::{Checked, Checker};
 use super::lines::Place;
+use super::opening::{Opened, Opening, is_on_terms};
 use super::rows::Rows;
 use super::state::{Counts, State};
 
 /// The most bytes of rows in one commit: long rows make shorter batches, not more memory.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What Daybook itself gave an exported item; what an item says of itself is the rest.
-const GIVEN: &[&str] = &["id", "display", "version", "recorded_at", "updated_at"];
 
 /// Checks rows and commits them.
 pub struct Importer {
     /// `None` where rows are checked only.
     pub store: Option<Arc<dyn Store>>,
-    pub vocabulary: Vocabulary,
-    pub user: Option<UserId>,
+    pub checker: Checker,
+    /// How accounts are opened that are not there yet.
+    pub opening: Option<Opening>,
 }
 
 /// A row that passed the checks.
-struct Item {
+struct Good {
     line: u64,
     raw: Vec<u8>,
-    new: NewTransaction,
-    /// The item was exported and brings the id that it had.
-    has_own_id: bool,
+    checked: Checked,
 }
 
 /// Rows to commit, or what became of them.
@@ -48,7 +45,7 @@ pub struct Batch {
     pub end: Place,
     pub counts: Counts,
     pub rejected: Vec<(u64, Rejection, Vec<u8>)>,
-    items: Vec<Item>,
+    rows: Vec<Good>,
     key: IdempotencyKey,
 }
 
@@ -71,7 +68,7 @@ impl Importer {
         let scope = fnv128(&[b"import", &run, &offset]);
         let key = IdempotencyKey { scope, fingerprint: 0 };
         let counts = Counts::default();
-        let mut batch = Batch { end: from, counts, rejected: Vec::new(), items: Vec::new(), key };
+        let mut batch = Batch { end: from, counts, rejected: Vec::new(), rows: Vec::new(), key };
         let mut bytes = 0;
         while batch.counts.rows < u64::try_from(state.batch)? && bytes < BATCH_BYTES_MAX {
             let Some(row) = rows.next()? else {
@@ -81,10 +78,10 @@ impl Importer {
             batch.end = row.end;
             batch.key.fingerprint ^= fnv128(&[&row.line.to_le_bytes(), &row.raw]);
             bytes += row.raw.len();
-            match row.body.and_then(|body| self.check(&body)) {
-                Ok((new, has_own_id)) => {
-                    batch.counts.unnamed += u64::from(new.external_id.is_none() && !has_own_id);
-                    batch.items.push(Item { line: row.line, raw: row.raw, new, has_own_id });
+            match row.body.and_then(|body| self.checker.check(&body)) {
+                Ok(checked) => {
+                    batch.counts.unnamed += u64::from(checked.is_unnamed());
+                    batch.rows.push(Good { line: row.line, raw: row.raw, checked });
                 }
                 Err(rejection) => batch.reject(row.line, rejection, row.raw),
             }
@@ -92,25 +89,14 @@ impl Importer {
         Ok((batch.counts.rows > 0).then_some(batch))
     }
 
-    /// Checks a body, and takes from an exported item what Daybook gave it.
-    fn check(&self, body: &str) -> Result<(NewTransaction, bool), Rejection> {
-        let (id, stripped) = match exported(body)? {
-            Some((id, body)) => (Some(id), Some(body)),
-            None => (None, None),
-        };
-        let body = stripped.as_deref().unwrap_or(body);
-        let new_id = id.unwrap_or_else(app::new_id);
-        let new = NewTransaction::parse(body, new_id, self.user.as_ref(), &self.vocabulary)?;
-        Ok((new, id.is_some()))
-    }
-
     /// Begins to commit a batch; the answer is the batch with what became of its rows.
     pub fn commit(&self, batch: Batch) -> impl Future<Output = anyhow::Result<Batch>> + use<> {
-        let store = self.store.clone();
+        let (store, opening) = (self.store.clone(), self.opening.clone());
+        let vocabulary = self.checker.vocabulary.clone();
         // A task of its own: it goes on while the caller reads the next batch.
         let committing = tokio::spawn(async move {
             match store {
-                Some(store) => commit(&*store, batch).await,
+                Some(store) => commit(&*store, opening.as_ref(), &vocabulary, batch).await,
                 None => Ok(batch),
             }
         });
@@ -118,72 +104,118 @@ impl Importer {
     }
 }
 
-/// The id and the rest of an item that `export` wrote; `None` when it is a body as clients send.
-fn exported(body: &str) -> Result<Option<(TransactionId, String)>, Rejection> {
-    if !body.contains("\"recorded_at\"") {
-        return Ok(None);
-    }
-    let fields = Fields::parse(body)?;
-    let given = |name: &str| fields.0.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.get());
-    let (Some(id), Some(_), Some(_)) = (given("id"), given("version"), given("recorded_at")) else {
-        return Ok(None);
-    };
-    let Ok(id) = serde_json::from_str::<Uuid>(id) else {
-        return Err(Rejection::field("/id", "UUID", "the id of an exported item is a UUID"));
-    };
-    let own = fields.0.iter().filter(|(key, _)| !GIVEN.contains(&key.as_str()));
-    let own: Vec<(&str, &str)> = own.map(|(key, raw)| (key.as_str(), raw.get())).collect();
-    Ok(Some((TransactionId(id), object(&own))))
-}
-
-async fn commit(store: &dyn Store, mut batch: Batch) -> anyhow::Result<Batch> {
-    let (mut actions, mut rows) = (Vec::new(), Vec::new());
-    let mut ids = HashSet::new();
-    for mut item in std::mem::take(&mut batch.items) {
-        if item.has_own_id {
-            match own_id(store, &item.new, &mut ids).await? {
-                OwnId::Free => {}
-                OwnId::ThisItem => {
-                    batch.counts.unchanged += 1;
-                    continue;
-                }
-                OwnId::ByName => item.new.id = app::new_id(),
-                OwnId::Another => {
-                    let detail = "another item has this id already";
-                    let rejection = Rejection::field("/id", "ID_TAKEN", detail);
-                    batch.reject(item.line, rejection, item.raw);
-                    continue;
-                }
-            }
+async fn commit(
+    store: &dyn Store,
+    opening: Option<&Opening>,
+    vocabulary: &Vocabulary,
+    mut batch: Batch,
+) -> anyhow::Result<Batch> {
+    let rows = std::mem::take(&mut batch.rows);
+    let opened = match opening {
+        Some(opening) => {
+            let transfers = rows.iter().filter_map(|row| match &row.checked {
+                Checked::Transfer(new) => Some(new),
+                Checked::Item(_)
+                | Checked::Exported(_)
+                | Checked::Shown { .. }
+                | Checked::Account(_) => None,
+            });
+            opening.open(store, vocabulary, transfers).await?
         }
-        actions.push(Action::Record(item.new));
-        rows.push((item.line, item.raw));
+        None => Opened::default(),
+    };
+    batch.counts.opened += opened.count;
+    let (mut actions, mut sent) = (Vec::new(), Vec::new());
+    let mut ids = HashSet::new();
+    for row in rows {
+        match prepare(store, row.checked, &opened, &mut ids).await? {
+            Ok(Some(action)) => {
+                sent.push(Sent { line: row.line, raw: row.raw, account: account(&action) });
+                actions.push(action);
+            }
+            Ok(None) => batch.counts.unchanged += 1,
+            Err(rejection) => batch.reject(row.line, rejection, row.raw),
+        }
     }
     if actions.is_empty() {
         return Ok(batch);
     }
     let submission = Submission { at: app::now(), key: Some(batch.key), atomic: false, actions };
     let reply = store.commit(submission).await?;
-    if reply.replayed && reply.verdicts.len() != rows.len() {
+    if reply.replayed && reply.verdicts.len() != sent.len() {
         // An interruption cut off the answer; since then some ids were found to be here.
-        batch.counts.unchanged += u64::try_from(rows.len())?;
+        batch.counts.unchanged += u64::try_from(sent.len())?;
         return Ok(batch);
     }
-    if reply.verdicts.len() != rows.len() {
-        bail!("the store answered {} of {} rows", reply.verdicts.len(), rows.len());
+    if reply.verdicts.len() != sent.len() {
+        bail!("the store answered {} of {} rows", reply.verdicts.len(), sent.len());
     }
-    for (verdict, (line, raw)) in reply.verdicts.into_iter().zip(rows) {
-        match verdict {
-            Ok(Outcome::Created(_)) => batch.counts.created += 1,
-            Ok(Outcome::Updated(_)) => batch.counts.updated += 1,
-            Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)) => batch.counts.unchanged += 1,
-            Err(Rejection::KeyReused) => {
+    for (verdict, Sent { line, raw, account }) in reply.verdicts.into_iter().zip(sent) {
+        match (verdict, account) {
+            (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
+            (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
+            (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
+            (Err(Rejection::KeyReused), _) => {
                 bail!("the file changed while it was imported; begin again with --restart")
             }
-            Err(rejection) => batch.reject(line, rejection, raw),
+            (Err(Rejection::AccountExists { .. }), Some(new))
+                if is_on_terms(store, &new).await? =>
+            {
+                batch.counts.unchanged += 1;
+            }
+            (Err(rejection), _) => batch.reject(line, rejection, raw),
         }
     }
     Ok(batch)
+}
+
+/// A row that was sent to the store.
+struct Sent {
+    line: u64,
+    raw: Vec<u8>,
+    /// The account that it opens.
+    account: Option<NewAccount>,
+}
+
+fn account(action: &Action) -> Option<NewAccount> {
+    if let Action::Open(new) = action { Some(new.clone()) } else { None }
+}
+
+/// What a row asks of the store; `None` when the store has it already.
+async fn prepare(
+    store: &dyn Store,
+    checked: Checked,
+    opened: &Opened,
+    ids: &mut HashSet<TransactionId>,
+) -> anyhow::Result<Result<Option<Action>, Rejection>> {
+    Ok(match checked {
+        Checked::Item(new) => Ok(Some(Action::Record(new))),
+        Checked::Exported(mut new) => match own_id(store, &new, ids).await? {
+            OwnId::Free => Ok(Some(Action::Record(new))),
+            OwnId::ThisItem => Ok(None),
+            OwnId::ByName => {
+                new.id = app::new_id();
+                Ok(Some(Action::Record(new)))
+            }
+            OwnId::Another => {
+                Err(Rejection::field("/id", "ID_TAKEN", "another item has this id already"))
+            }
+        },
+        Checked::Shown { id, transfer } => {
+            match store.transaction(id).await?.and_then(|item| item.transfer_id) {
+                Some(known) if known == transfer => Ok(None),
+                _ => Err(Rejection::BelongsToTransfer { id, transfer }),
+            }
+        }
+        Checked::Account(new) => Ok(Some(Action::Open(new))),
+        Checked::Transfer(new) => {
+            let refused = [new.source, new.destination].map(|id| opened.refused.get(&id));
+            match refused.into_iter().flatten().next() {
+                Some(rejection) => Err(rejection.clone()),
+                None => Ok(Some(Action::Transfer(new))),
+            }
+        }
+    })
 }
 
 /// What the id of an exported item means here.

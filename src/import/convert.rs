@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 
-use super::mapping::{Amounts, Dates, Mapping, Negative, Source, TARGETS, ValueKind};
+use super::mapping::{Amounts, Dates, Mapping, Negative, Source, ValueKind};
 use crate::output::usage;
 
 /// A mapping together with where each of its columns stands in the file.
@@ -48,7 +48,7 @@ impl Converter {
             return Err(Rejection::field("", "COLUMNS", detail));
         }
         let mut body = Body::default();
-        for target in TARGETS {
+        for target in self.mapping.kind.targets() {
             self.fill(&mut body, target, fields);
         }
         let metadata = |name: &&String| name.starts_with("metadata.");

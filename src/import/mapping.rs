@@ -1,5 +1,5 @@
-//! How the columns of a character-separated file become the fields of a transaction. The format
-//! of the mapping file is explained in `docs/import.md`.
+//! How the columns of a character-separated file become the fields of a transaction or a transfer.
+//! The format of the mapping file is explained in `docs/import.md`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use toml::Value;
 
+use super::opening::Opening;
 use super::record::Format;
 use crate::output::usage;
 
-/// The fields that a column or a constant may fill, besides `metadata.<key>`.
-pub const TARGETS: &[&str] = &[
+/// The fields of a transaction that a column or a constant may fill, besides `metadata.<key>`.
+const TRANSACTION: &[&str] = &[
     "user_id",
     "transaction_type",
     "product",
@@ -27,10 +28,43 @@ pub const TARGETS: &[&str] = &[
     "external_id",
     "created_at",
 ];
+/// The fields of a transfer that may be filled.
+const TRANSFER: &[&str] = &[
+    "source_account_id",
+    "destination_account_id",
+    "amount",
+    "currency",
+    "reference",
+    "created_at",
+];
+/// The fields of a transfer that must be.
+const TRANSFER_NEEDS: &[&str] = &["source_account_id", "destination_account_id", "amount"];
+
+/// What the rows of a file are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowKind {
+    #[default]
+    Transactions,
+    Transfers,
+}
+
+impl RowKind {
+    /// The fields that may be filled, besides `metadata.<key>`.
+    pub fn targets(self) -> &'static [&'static str] {
+        match self {
+            Self::Transactions => TRANSACTION,
+            Self::Transfers => TRANSFER,
+        }
+    }
+}
 
 /// A mapping file, checked.
 #[derive(Debug)]
 pub struct Mapping {
+    pub kind: RowKind,
+    /// How accounts are opened that are not there yet; `None` leaves them unknown.
+    pub accounts: Option<Opening>,
     pub format: Format,
     pub encoding: &'static Encoding,
     /// The columns' names, where the file does not begin with them.
@@ -97,6 +131,7 @@ pub enum Negative {
 struct MappingToml {
     #[serde(default)]
     file: FileToml,
+    accounts: Option<Opening>,
     columns: BTreeMap<String, Value>,
     #[serde(default)]
     constants: BTreeMap<String, Value>,
@@ -111,6 +146,7 @@ struct MappingToml {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileToml {
+    records: RowKind,
     delimiter: char,
     quote: char,
     encoding: String,
@@ -121,8 +157,15 @@ struct FileToml {
 
 impl Default for FileToml {
     fn default() -> Self {
-        let encoding = "utf-8".to_owned();
-        Self { delimiter: ',', quote: '"', encoding, header: true, names: None, trim: true }
+        Self {
+            records: RowKind::default(),
+            delimiter: ',',
+            quote: '"',
+            encoding: "utf-8".to_owned(),
+            header: true,
+            names: None,
+            trim: true,
+        }
     }
 }
 
@@ -206,12 +249,26 @@ impl Mapping {
                 .ok_or_else(|| format!("`constants.{target}` is a text, a number or a truth"))?;
             constants.insert(target, constant);
         }
+        let kind = toml.file.records;
         for target in columns.keys().chain(constants.keys()) {
-            check_target(target)?;
+            check_target(target, kind)?;
+        }
+        match kind {
+            RowKind::Transactions if toml.accounts.is_some() => {
+                return Err("`[accounts]` is for `file.records = \"transfers\"`".to_owned());
+            }
+            RowKind::Transactions => {}
+            RowKind::Transfers => {
+                let is_said =
+                    |name: &str| columns.contains_key(name) || constants.contains_key(name);
+                check_transfers(is_said, toml.amounts.negative)?;
+            }
         }
         let tz = TimeZone::get(&toml.dates.tz)
             .map_err(|_| format!("`dates.tz`: there is no time zone '{}'", toml.dates.tz))?;
         Ok(Self {
+            kind,
+            accounts: toml.accounts,
             format: Format {
                 delimiter: byte(toml.file.delimiter, "delimiter")?,
                 quote: byte(toml.file.quote, "quote")?,
@@ -227,12 +284,26 @@ impl Mapping {
     }
 }
 
-fn check_target(target: &str) -> Result<(), String> {
+fn check_transfers(
+    is_said: impl Fn(&str) -> bool,
+    negative: Option<Negative>,
+) -> Result<(), String> {
+    if let Some(missing) = TRANSFER_NEEDS.iter().find(|name| !is_said(name)) {
+        return Err(format!("a transfer needs `{missing}`, in [columns] or in [constants]"));
+    }
+    if negative.is_some() {
+        let why = "a transfer has no side: say in its accounts which way the money goes";
+        return Err(format!("`amounts.negative`: {why}"));
+    }
+    Ok(())
+}
+
+fn check_target(target: &str, kind: RowKind) -> Result<(), String> {
     let is_metadata = target.strip_prefix("metadata.").is_some_and(|key| !key.is_empty());
-    if is_metadata || TARGETS.contains(&target) {
+    if is_metadata || kind.targets().contains(&target) {
         return Ok(());
     }
-    let known = TARGETS.join(", ");
+    let known = kind.targets().join(", ");
     Err(format!("there is no field `{target}`; the fields are {known}, metadata.<key>"))
 }
 
@@ -319,8 +390,37 @@ mod tests {
             ("[file]\ndelimiter = \"é\"\n[columns]", "`file.delimiter` is one ASCII character"),
             ("[dates]\ntz = \"Nowhere\"\n[columns]", "`dates.tz`: there is no time zone 'Nowhere'"),
             ("[constants]\namount = 1.5\n[columns]", "`constants.amount` is a text, a number or"),
+            (
+                "[file]\nrecords = \"accounts\"\n[columns]",
+                "line 2: unknown variant `accounts`, exp",
+            ),
+            ("[accounts]\n[columns]", "`[accounts]` is for `file.records = \"transfers\"`"),
         ] {
             let said = Mapping::parse(text).expect_err("wrong");
+            assert!(said.starts_with(expected), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_mapping_of_transfers_says_what_is_wrong() {
+        let accounts = "source_account_id = \"a\"\ndestination_account_id = \"b\"\n";
+        for (text, expected) in [
+            ("user_id = \"a\"", "there is no field `user_id`; the fields are source_account_id, "),
+            (
+                "source_account_id = \"a\"",
+                "a transfer needs `destination_account_id`, in [columns]",
+            ),
+            (
+                &format!("{accounts}amount = \"c\"\n[amounts]\nnegative = \"debit\""),
+                "`amounts.negative`: a transfer has no side",
+            ),
+            (
+                &format!("{accounts}amount = \"c\"\n[accounts]\nowner = \"x\""),
+                "line 8: unknown field `owner`, expected one of `currency`, `owner_prefix`,",
+            ),
+        ] {
+            let text = format!("[file]\nrecords = \"transfers\"\n[columns]\n{text}");
+            let said = Mapping::parse(&text).expect_err("wrong");
             assert!(said.starts_with(expected), "{text}: {said}");
         }
     }

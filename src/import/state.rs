@@ -22,8 +22,10 @@ pub struct Counts {
     pub updated: u64,
     pub unchanged: u64,
     pub rejected: u64,
-    /// Rows that no source and external id name: another import of them records them again.
+    /// Rows that nothing names: another import of them records them again.
     pub unnamed: u64,
+    /// Accounts that were opened for their first movement; they are no rows.
+    pub opened: u64,
 }
 
 /// Where an import stands: everything before is committed.

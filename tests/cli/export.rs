@@ -28,6 +28,33 @@ fn an_export_can_be_imported_again() {
 }
 
 #[test]
+fn an_item_that_shows_a_transfer_is_never_imported_as_an_item() {
+    let folder = Folder::new();
+    folder.write("items.ndjson", bodies("ann", 0..1));
+    folder.ok(&["import", "items.ndjson"]);
+    folder.ok(&["accounts", "open", "--id", "1", "--user", "ann", "--initial-balance", "5"]);
+    folder.ok(&["accounts", "open", "--id", "2", "--user", "bob"]);
+    let send = ["transfers", "send", "--from", "1", "--to", "2", "--amount", "3", "--json"];
+    let transfer = folder.json(&send);
+    folder.ok(&["export", "-o", "all.ndjson"]);
+    // Where the transfer is, nothing changes.
+    let again = folder.json(&["import", "all.ndjson", "--json"]);
+    assert_eq!((&again["rows"], &again["unchanged"]), (&json!(3), &json!(3)), "{again}");
+    // Elsewhere, an item must not say that money moved which did not.
+    let copy = ["--store", "sqlite:copy.db"];
+    let elsewhere = folder.json(&[&copy[..], &["import", "all.ndjson", "--json"]].concat());
+    assert_eq!((&elsewhere["created"], &elsewhere["rejected"]), (&json!(1), &json!(2)));
+    let rejects = folder.read("all.ndjson.rejects.ndjson");
+    for line in rejects.lines() {
+        let reject: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(reject["code"], "BELONGS_TO_TRANSFER");
+        assert!(reject["detail"].as_str().unwrap().contains(transfer["id"].as_str().unwrap()));
+    }
+    let csv = folder.ok(&["export", "--format", "csv", "--user", "bob"]);
+    assert!(csv.lines().nth(1).unwrap().contains(transfer["id"].as_str().unwrap()), "{csv}");
+}
+
+#[test]
 fn filters_and_users_narrow_an_export() {
     let folder = Folder::new();
     folder

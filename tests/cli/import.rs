@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::folder::{Folder, bodies};
 
-fn counts(summary: &Value) -> [u64; 5] {
+pub fn counts(summary: &Value) -> [u64; 5] {
     ["rows", "created", "updated", "unchanged", "rejected"]
         .map(|name| summary[name].as_u64().unwrap())
 }
@@ -123,26 +123,7 @@ fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
     }
     folder.write("items.ndjson", text);
     let import = ["import", "items.ndjson", "--json", "--batch", "100"];
-    let mut resumed = 0;
-    let summary = loop {
-        let mut child = folder.command(&import).stdout(Stdio::piped()).spawn().unwrap();
-        let begun = Instant::now();
-        let before = place(&folder);
-        while place(&folder) < before.max(1) + 20_000 && begun.elapsed() < Duration::from_secs(20) {
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        child.kill().ok();
-        let output = child.wait_with_output().unwrap();
-        if output.status.success() {
-            break serde_json::from_slice::<Value>(&output.stdout).unwrap();
-        }
-        resumed += 1;
-        assert!(resumed < 100, "the import never ends");
-    };
-    assert!(resumed > 0, "the import was never interrupted");
+    let summary = killed_and_run_again(&folder, &import, "items.ndjson");
     assert!(summary["resumed_after_line"].as_u64().unwrap() > 0);
     assert_eq!(counts(&summary), [6_006, 6_000, 0, 0, 6]);
     assert_eq!(folder.read("items.ndjson.rejects.ndjson").lines().count(), 6);
@@ -157,9 +138,36 @@ fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
     folder.ok(&["verify"]);
 }
 
+/// Kills an import again and again, and runs it until it comes to its end.
+pub fn killed_and_run_again(folder: &Folder, import: &[&str], file: &str) -> Value {
+    let mut resumed = 0;
+    let summary = loop {
+        let mut child = folder.command(import).stdout(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        let before = place(folder, file);
+        while place(folder, file) < before.max(1) + 20_000
+            && begun.elapsed() < Duration::from_secs(20)
+        {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().ok();
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            break serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        }
+        resumed += 1;
+        assert!(resumed < 100, "the import never ends");
+    };
+    assert!(resumed > 0, "the import was never interrupted");
+    summary
+}
+
 /// How far the state file says that the import is; 0 when there is none.
-fn place(folder: &Folder) -> u64 {
-    let text = std::fs::read_to_string(folder.path("items.ndjson.import-state.json"));
+fn place(folder: &Folder, file: &str) -> u64 {
+    let text = std::fs::read_to_string(folder.path(&format!("{file}.import-state.json")));
     let state = text.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     state.and_then(|state| state["offset"].as_u64()).unwrap_or(0)
 }

@@ -9,5 +9,7 @@ mod export;
 mod help;
 mod import;
 mod import_csv;
+mod import_ledger;
+mod ledger;
 mod serve;
 mod store;

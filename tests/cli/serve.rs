@@ -159,7 +159,8 @@ fn a_token_needs_a_secret_a_subject_and_known_scopes() {
     assert_eq!(folder.run(&["token"]).code, Some(2));
     folder.write("daybook.toml", "secret = \"0123456789abcdef0123456789abcdef\"\n");
     let scope = ["token", "--service", "--scope", "everything"];
-    folder.run(&scope).fails(2, "--scope: 'everything' is none of feed:read, feed:write, admin");
+    let known = "feed:read, feed:write, ledger:read, ledger:write, ops, admin";
+    folder.run(&scope).fails(2, &format!("--scope: 'everything' is none of {known}"));
     folder.run(&["token", "--user", ""]).fails(2, "--user: the user id is empty");
 }
 
@@ -171,6 +172,20 @@ fn a_demo_fills_a_store_and_says_where_to_look() {
     let feed = demo.get("/api/v1/transactions?user_id=test_user_123&page_size=1");
     assert!(feed.starts_with("HTTP/1.1 200"), "{feed}");
     assert!(!feed.contains("\"total\":0"), "{feed}");
+    let account = demo.get("/api/v1/accounts/1001");
+    assert!(account.contains("\"balance\":\"2389.20\""), "{account}");
+    assert!(account.contains("\"available\":\"2344.20\""), "{account}");
+    let held = demo.get("/api/v1/transfers?account_id=1001&status=pending");
+    assert!(held.contains("\"reference\":\"weekend-trip\""), "{held}");
     assert_eq!(demo.terminate(), Some(0));
     assert!(folder.has("demo/daybook.db"));
+    let store = ["--store", "sqlite:demo/daybook.db"];
+    let listed = folder.ok(&[&store[..], &["transfers", "list", "--json"]].concat());
+    let count = |status| {
+        let status = format!("\"status\":\"{status}\"");
+        listed.lines().filter(|line| line.contains(&status)).count()
+    };
+    // Six opening balances, four instant ones, one of a part, and the opposite of a rollback.
+    assert_eq!([count("complete"), count("pending"), count("rollback")], [12, 2, 2]);
+    folder.ok(&[&store[..], &["verify"]].concat());
 }

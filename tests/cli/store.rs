@@ -47,12 +47,32 @@ fn clean_asks_and_deletes_only_what_was_named() {
     folder.ok(&["import", "items.ndjson"]);
     folder.run(&["clean", "--user", "ann"]).fails(2, "nobody is there to be asked; say --yes");
     let cleaned = folder.json(&["clean", "--user", "ann", "--yes", "--json"]);
-    assert_eq!(cleaned, json!({ "deleted": 1_500 }));
+    assert_eq!(cleaned, json!({ "deleted": 1_500, "kept": 0 }));
     assert_eq!(folder.ok(&["export"]).lines().count(), 3);
     assert_eq!(folder.ok(&["clean", "--all", "--yes"]), "3 items deleted\n");
     assert_eq!(folder.ok(&["export"]), "");
     folder.ok(&["verify"]);
     assert_eq!(folder.run(&["clean"]).code, Some(2));
+}
+
+#[test]
+fn clean_leaves_what_shows_a_transfer() {
+    let folder = Folder::new();
+    folder.write("items.ndjson", bodies("ann", 0..2));
+    folder.ok(&["import", "items.ndjson"]);
+    folder.ok(&["accounts", "open", "--id", "1", "--user", "ann", "--initial-balance", "5"]);
+    folder.ok(&["accounts", "open", "--id", "2", "--user", "bob"]);
+    folder.ok(&["transfers", "send", "--from", "1", "--to", "2", "--amount", "3"]);
+    let cleaned = folder.json(&["clean", "--user", "ann", "--yes", "--json"]);
+    assert_eq!(cleaned, json!({ "deleted": 2, "kept": 1 }));
+    let said = folder.ok(&["clean", "--all", "--yes"]);
+    assert_eq!(said, "0 items deleted, 2 stay because they show transfers\n");
+    let verified = folder.json(&["verify", "--json"]);
+    let counts = ["items", "accounts", "transfers"].map(|name| verified[name].as_u64().unwrap());
+    // The equity account and the movement of the opening balance are there too.
+    assert_eq!(counts, [2, 3, 2]);
+    let said = folder.ok(&["verify"]);
+    assert!(said.ends_with(" 3 accounts, 2 transfers: all agree\n"), "{said}");
 }
 
 #[test]

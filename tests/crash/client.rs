@@ -31,6 +31,10 @@ impl Request {
         Self::json("POST", "/api/v1/transactions/batch", &Value::from(items))
     }
 
+    pub fn post(path: impl AsRef<str>, body: &Value) -> Self {
+        Self::json("POST", path.as_ref(), body)
+    }
+
     pub fn patch(id: &str, change: &Value) -> Self {
         Self::json("PATCH", &format!("/api/v1/transactions/{id}"), change)
     }
@@ -42,17 +46,24 @@ impl Request {
 
     /// The same under an idempotency key.
     #[must_use]
-    pub fn keyed(mut self, key: &str) -> Self {
-        self.headers.push_str("idempotency-key: ");
-        self.headers.push_str(key);
-        self.headers.push_str("\r\n");
-        self
+    pub fn keyed(self, key: &str) -> Self {
+        self.with("idempotency-key", key)
+    }
+
+    /// The same, which the server is to do later.
+    #[must_use]
+    pub fn later(self) -> Self {
+        self.with("prefer", "respond-async")
     }
 
     /// The same, whose body is only sent once the server asks for it.
     #[must_use]
-    pub fn expecting(mut self) -> Self {
-        self.headers.push_str("expect: 100-continue\r\n");
+    pub fn expecting(self) -> Self {
+        self.with("expect", "100-continue")
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
         self
     }
 
@@ -163,8 +174,12 @@ impl Client {
 
     /// All items of a user's feed, read with cursors.
     pub fn feed(&mut self, user: &str) -> Vec<Value> {
-        let first = format!("/api/v1/transactions?user_id={user}&limit=100");
-        let (mut path, mut items) = (first.clone(), Vec::new());
+        self.list(&format!("/api/v1/transactions?user_id={user}&limit=100"))
+    }
+
+    /// All items of a list, read with cursors.
+    pub fn list(&mut self, first: &str) -> Vec<Value> {
+        let (mut path, mut items) = (first.to_owned(), Vec::new());
         loop {
             let answer = self.ask(&Request::get(path));
             assert_eq!(answer.status, 200, "{answer:?}");

@@ -5,10 +5,13 @@
 
 mod chance;
 mod client;
+mod ledger;
 mod server;
 
 mod disk;
 mod kill;
 mod overload;
+mod queued;
 mod second;
 mod stop;
+mod transfers;

@@ -3,8 +3,10 @@
 //! its own servers on files of its own and leaves nothing behind.
 
 mod client;
+mod ledger;
 mod load;
 mod raw;
+mod raw_ledger;
 mod reads;
 mod report;
 mod server;
@@ -39,12 +41,24 @@ pub struct Args {
     /// The folder for the files, on the disk that is to be measured [default: the temporary one]
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// Measures only one part
+    #[arg(long, value_name = "PART")]
+    pub only: Option<Part>,
     /// Measures little, only to see that all of it works
     #[arg(long)]
     pub quick: bool,
     /// The program to measure [default: this one]
     #[arg(long, value_name = "FILE", hide = true)]
     pub program: Option<PathBuf>,
+}
+
+/// A part of what is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Items: recorded, read, searched and counted
+    Feed,
+    /// Accounts and transfers
+    Ledger,
 }
 
 /// How much of everything a run does.
@@ -60,6 +74,13 @@ struct Plan {
     batch_rows: usize,
     /// Different bodies of each kind of single creates.
     create_bodies: usize,
+    /// How many accounts money moves among.
+    accounts: u64,
+    /// Transfers that batches make.
+    transfers: usize,
+    /// How many entries the accounts have whose statements are compared, fewest first.
+    entries: [u64; 2],
+    only: Option<Part>,
 }
 
 impl Plan {
@@ -82,6 +103,10 @@ impl Plan {
             batch_rows: if args.quick { 10_000 } else { 100_000 },
             // More than a server takes in the time, so that no record is sent twice.
             create_bodies: if args.quick { 10_000 } else { 30_000 * seconds.min(12) },
+            accounts: if args.quick { 500 } else { 10_000 },
+            transfers: if args.quick { 16_000 } else { 160_000 },
+            entries: if args.quick { [10, 2_000] } else { [10, 1_000_000] },
+            only: args.only,
         })
     }
 }
@@ -112,8 +137,13 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn measure(plan: &Plan, program: &Program) -> Result<Report> {
     let mut report = Report::new();
-    writes::measure(plan, program, &mut report)?;
-    reads::measure(plan, program, &mut report)?;
+    if plan.only != Some(Part::Ledger) {
+        writes::measure(plan, program, &mut report)?;
+        reads::measure(plan, program, &mut report)?;
+    }
+    if plan.only != Some(Part::Feed) {
+        ledger::measure(plan, program, &mut report)?;
+    }
     Ok(report)
 }
 

@@ -35,8 +35,13 @@ pub fn bodies(seed: u64, users: u32, count: usize, happened: Happened) -> Result
     Ok(items.collect())
 }
 
+/// JSON arrays of bodies, so many in each.
+pub fn arrays(bodies: &[String], size: usize) -> Vec<Vec<u8>> {
+    bodies.chunks(size).map(array).collect()
+}
+
 /// A JSON array of bodies.
-pub fn array(bodies: &[String]) -> Vec<u8> {
+fn array(bodies: &[String]) -> Vec<u8> {
     format!("[{}]", bodies.join(",")).into_bytes()
 }
 
@@ -56,6 +61,45 @@ pub fn users_of(bodies: &[String], most: usize) -> Result<Vec<UserId>> {
     Ok(users.into_iter().collect())
 }
 
+/// Request bodies that open so many accounts, numbered from the first on. Each may owe more than a
+/// measurement takes from it, and that it has enough is checked every time.
+pub fn accounts(first: u64, count: u64, owner: impl Fn(u64) -> Option<String>) -> Vec<Vec<u8>> {
+    let body = |number| {
+        let owner =
+            owner(number).map_or_else(String::new, |user| format!(r#","user_id":"{user}""#));
+        format!(r#"{{"account_id":{number},"overdraft_limit":"1000000000.00"{owner}}}"#)
+            .into_bytes()
+    };
+    (first..first + count).map(body).collect()
+}
+
+/// Request bodies of transfers between two different ones of so many accounts, numbered from the
+/// first on. The same seed makes the same bodies.
+pub fn transfers(seed: u64, first: u64, accounts: u64, count: usize) -> Vec<String> {
+    let mut state = seed;
+    let mut below = |bound: u64| {
+        // Steele et al., "Fast splittable pseudorandom number generators", 2014.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    };
+    let body = |_| {
+        let source = below(accounts);
+        let destination = (source + 1 + below(accounts.saturating_sub(1))) % accounts.max(1);
+        transfer(first + source, first + destination, 1 + below(100_000))
+    };
+    (0..count).map(body).collect()
+}
+
+/// The request body of one transfer.
+pub fn transfer(source: u64, destination: u64, cents: u64) -> String {
+    let (whole, cents) = (cents / 100, cents % 100);
+    let accounts =
+        format!(r#""source_account_id":{source},"destination_account_id":{destination}"#);
+    format!(r#"{{{accounts},"amount":"{whole}.{cents:02}"}}"#)
+}
+
 /// The first page of a user's feed, paged by cursor.
 pub fn feed_path(user: &UserId) -> String {
     format!("/api/v1/transactions?user_id={}&limit=20", client::encode(user.as_str()))
@@ -73,5 +117,23 @@ mod tests {
         assert_eq!(crate::raw::rows(&made).unwrap().len(), 200, "all of them are accepted");
         let users = users_of(&made, 100).unwrap();
         assert!((10..=20).contains(&users.len()), "{users:?}");
+    }
+
+    #[test]
+    fn transfers_go_between_different_accounts() {
+        let made = transfers(7, 10, 3, 300);
+        assert_eq!(made, transfers(7, 10, 3, 300));
+        for body in &made {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let [from, to] =
+                ["source", "destination"].map(|side| &body[format!("{side}_account_id")]);
+            assert!(
+                from != to && [from, to].iter().all(|id| (10..13).contains(&id.as_u64().unwrap()))
+            );
+        }
+        assert!(
+            made.iter()
+                .any(|body| body.contains(r#""source_account_id":12,"destination_account_id":10"#))
+        );
     }
 }

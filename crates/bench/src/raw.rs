@@ -1,6 +1,6 @@
 //! The baseline for batches: SQLite itself, in this process, that inserts the same rows into the
 //! same tables and indexes with the same durability, and does nothing else. All that can be
-//! computed before is computed before.
+//! computed before is computed before. The statements of the ledger's baseline stand here too.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,7 +16,10 @@ use uuid::Uuid;
 use crate::client::{Measured, latencies};
 
 /// The store's own schema, so that both sides pay for the same indexes.
-const SCHEMA: &str = include_str!("../../store/migrations/sqlite/V0001__feed.sql");
+const SCHEMA: [&str; 2] = [
+    include_str!("../../store/migrations/sqlite/V0001__feed.sql"),
+    include_str!("../../store/migrations/sqlite/V0002__ledger.sql"),
+];
 
 const INSERT_ROW: &str = "insert into transactions (pos, id, user, type, product, status, side, \
      currency, digits, amount, metadata, source, external_id, version, created_at, recorded_at, seq) \
@@ -25,6 +28,23 @@ const INSERT_ROW: &str = "insert into transactions (pos, id, user, type, product
 const KEEP_MORE_WORDS: &str = "insert into search (search, rank) values ('hashsize', 16777216)";
 const MERGE_LATER: &str = "insert into search (search, rank) values ('automerge', 8)";
 const INSERT_WORDS: &str = "insert into search (rowid, body) values (?1, ?2)";
+
+/// What stays empty in a transfer that is complete at once is left out.
+pub const INSERT_TRANSFER: &str = "insert into transfers (number, id, status, source, \
+     destination, currency, digits, amount, metadata, retry_count, posted_at, source_balance, \
+     source_previous, destination_balance, destination_previous, is_shown, source_earlier, destination_earlier, \
+     version, created_at, seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+     ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+pub const INSERT_EVENT: &str = "insert into events (seq, event_type, at, user, transaction_id, \
+     version, body) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub const UPDATE_FUNDS: &str = "update funds set balance = ?2, posted_last = ?3, \
+     posted_count = ?4, posted_at = ?5, listed_last = ?6, listed_count = ?7 where account = ?1";
+pub const INSERT_MARK: &str =
+    "insert into marks (account, sequence, key, number) values (?1, ?2, ?3, ?4)";
+pub const INSERT_ACCOUNT: &str = "insert into accounts (account, currency, digits, metadata, \
+     status, version, created_at, seq) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub const INSERT_FUNDS: &str = "insert into funds (account, balance, pending_in, pending_out, \
+     posted_count, posted_at, listed_count) values (?1, x'00', x'00', x'00', 0, 0, 0)";
 
 /// A row, ready to be bound.
 pub struct Row {
@@ -106,7 +126,7 @@ pub fn insert(file: &Path, rows: &[Row], rows_per_commit: usize) -> Result<Measu
 }
 
 /// Opens a new file as the store does.
-fn open(file: &Path) -> Result<Connection> {
+pub fn open(file: &Path) -> Result<Connection> {
     let connection = Connection::open(file)?;
     connection.pragma_update(None, "page_size", 4_096)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -114,7 +134,9 @@ fn open(file: &Path) -> Result<Connection> {
     connection.pragma_update(None, "cache_size", -32 * 1_024)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
-    connection.execute_batch(SCHEMA)?;
+    for migration in SCHEMA {
+        connection.execute_batch(migration)?;
+    }
     connection.execute(KEEP_MORE_WORDS, [])?;
     connection.execute(MERGE_LATER, [])?;
     Ok(connection)
@@ -143,7 +165,7 @@ fn insert_row(statement: &mut Statement<'_>, row: &Row) -> Result<()> {
     Ok(())
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

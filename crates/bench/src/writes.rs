@@ -52,19 +52,12 @@ fn batches(
     report.rows.push(base);
 
     say(&format!("batches of {size}"));
-    let arrays: Vec<Vec<u8>> = bodies.chunks(size).map(load::array).collect();
+    let arrays = load::arrays(bodies, size);
     let server = program.serve(&program.file(&format!("batch-{size}.db")))?;
     let client = Client { address: server.address, connections };
     let path = "/api/v1/transactions/batch";
-    accepts(
-        &client,
-        &format!("{path}?atomic=true"),
-        arrays.first().map_or(&[][..], Vec::as_slice),
-    )?;
-    let measured = client.measure(Until::Exhausted, |number: u64, out: &mut Vec<u8>| {
-        let array = usize::try_from(number).ok().and_then(|number| arrays.get(number));
-        array.inspect(|array| client::post(path, "", array, out)).is_some()
-    })?;
+    accepts(&client, path, &arrays)?;
+    let measured = send(&client, path, &arrays)?;
     let row = Row::measured("batches", &measured, mean_batch(bodies.len(), &measured));
     let compared = ratio(row.per_second, base_rate);
     let row = row.size(size_of_batch(size)).connections(connections);
@@ -73,25 +66,34 @@ fn batches(
     Ok(())
 }
 
-fn size_of_batch(rows: usize) -> u64 {
+pub fn size_of_batch(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
 /// How many rows a request stands for, the last and smaller one included.
-fn mean_batch(rows: usize, measured: &Measured) -> f64 {
+pub fn mean_batch(rows: usize, measured: &Measured) -> f64 {
     ratio(Some(count(size_of_batch(rows))), Some(count(measured.requests))).unwrap_or(0.0)
 }
 
 /// A batch answers 200 whatever becomes of its items, so that all of one are asked for first.
-fn accepts(client: &Client, path: &str, array: &[u8]) -> Result<()> {
+pub fn accepts(client: &Client, path: &str, arrays: &[Vec<u8>]) -> Result<()> {
     let mut request = Vec::new();
-    client::post(path, "", array, &mut request);
+    let first = arrays.first().map_or(&[][..], Vec::as_slice);
+    client::post(&format!("{path}?atomic=true"), "", first, &mut request);
     let (status, body) = client.ask(&request)?;
     if !(200..300).contains(&status) {
         let start: String = body.chars().take(500).collect();
         bail!("the server refuses the records: {status} {start}");
     }
     Ok(())
+}
+
+/// Sends bodies, each once.
+pub fn send(client: &Client, path: &str, bodies: &[Vec<u8>]) -> Result<Measured> {
+    client.measure(Until::Exhausted, |number: u64, out: &mut Vec<u8>| {
+        let body = usize::try_from(number).ok().and_then(|number| bodies.get(number));
+        body.inspect(|body| client::post(path, "", body, out)).is_some()
+    })
 }
 
 fn singles(plan: &Plan, program: &Program, report: &mut Report, bodies: &[String]) -> Result<()> {
@@ -158,7 +160,7 @@ pub fn create(
     })
 }
 
-fn cycle<T>(things: &[T], number: u64) -> Option<&T> {
+pub fn cycle<T>(things: &[T], number: u64) -> Option<&T> {
     let place = usize::try_from(number).ok()?.checked_rem(things.len())?;
     things.get(place)
 }

@@ -1,9 +1,12 @@
 //! Every way the books can change. A command carries all that is needed to decide it: the time,
 //! the ids, the caller's right, and the key that makes a repeat harmless.
 
-use crate::id::{TransactionId, UserId};
+use crate::account::{AccountPatch, NewAccount};
+use crate::id::{AccountId, TransactionId, TransferId, UserId};
+use crate::money::Amount;
 use crate::time::Timestamp;
-use crate::transaction::{NewTransaction, Patch};
+use crate::transaction::{NewTransaction, Patch, Side};
+use crate::transfer::{Failure, NewTransfer, Retry, Transfer};
 
 /// One request to change the books: one action, or a batch of them.
 #[derive(Clone, Debug)]
@@ -51,6 +54,49 @@ pub enum Action {
         owner: Option<UserId>,
         version: Option<u32>,
     },
+    /// Opens an account; its opening balance comes from the currency's equity account.
+    Open(NewAccount),
+    /// Changes an account.
+    Reform {
+        id: AccountId,
+        owner: Option<UserId>,
+        version: Option<u32>,
+        patch: AccountPatch,
+    },
+    /// Moves money, holds it, or leaves that to the worker.
+    Transfer(NewTransfer),
+    /// Moves what a transfer holds, or a part of it; the rest is free again.
+    Post {
+        id: TransferId,
+        /// Who must own the source; `None` may decide on anybody's transfer.
+        owner: Option<UserId>,
+        amount: Option<Amount>,
+    },
+    /// Lets go of what a transfer holds, or takes back one that waits.
+    Void {
+        id: TransferId,
+        /// Who must own the destination of a hold, or the source of what waits.
+        owner: Option<UserId>,
+    },
+    /// Undoes a complete transfer by a new one in the other direction.
+    Rollback {
+        id: TransferId,
+        /// Who must own the destination.
+        owner: Option<UserId>,
+        /// The id of the new transfer.
+        by: TransferId,
+    },
+    /// Tries a transfer that waits; `failure` says that the attempt has failed already, for a
+    /// reason that lies outside the books.
+    Attempt {
+        id: TransferId,
+        retry: Retry,
+        failure: Option<Failure>,
+    },
+    /// Lets a hold go whose time is over.
+    Expire {
+        id: TransferId,
+    },
     /// Refused before it came here; it keeps its place in the batch.
     Refused(crate::rejection::Rejection),
 }
@@ -69,6 +115,13 @@ pub struct ReadSet {
     pub transactions: Vec<TransactionId>,
     pub external: Vec<ExternalKey>,
     pub keys: Vec<IdempotencyKey>,
+    pub accounts: Vec<AccountId>,
+    pub transfers: Vec<TransferId>,
+    pub references: Vec<(AccountId, String)>,
+    /// Users who open accounts, whose accounts are counted.
+    pub openers: Vec<UserId>,
+    /// Whether an account asks for a number.
+    pub next_account: bool,
 }
 
 impl ReadSet {
@@ -84,17 +137,58 @@ impl ReadSet {
                     Action::Amend { id, .. } | Action::Erase { id, .. } => {
                         set.transactions.push(*id);
                     }
+                    Action::Open(new) => set.open(new),
+                    Action::Reform { id, .. } => set.accounts.push(*id),
+                    Action::Transfer(new) => {
+                        set.accounts.extend([new.source, new.destination]);
+                        let reference = new.reference.clone();
+                        set.references.extend(reference.map(|text| (new.source, text)));
+                    }
+                    Action::Post { id, .. }
+                    | Action::Void { id, .. }
+                    | Action::Rollback { id, .. }
+                    | Action::Attempt { id, .. }
+                    | Action::Expire { id } => set.transfers.push(*id),
                     Action::Refused(_) => {}
                 }
             }
         }
+        set.sort();
+        set
+    }
+
+    fn open(&mut self, new: &NewAccount) {
+        self.accounts.extend([new.id.unwrap_or_default(), AccountId::equity(&new.currency)]);
+        self.openers.extend(new.user_id.clone());
+        self.next_account |= new.id.is_none();
+    }
+
+    /// Adds what a decision about a loaded transfer touches: its accounts and its feed items.
+    pub fn follow(&mut self, transfer: &Transfer) {
+        self.accounts.extend([transfer.source, transfer.destination]);
+        if transfer.is_shown {
+            let items = [Side::Debit, Side::Credit].map(|side| transfer.id.item(side));
+            self.transactions.extend(items);
+        }
+    }
+
+    /// Brings each row once, in order.
+    pub fn sort(&mut self) {
+        let set = self;
         set.transactions.sort_unstable();
         set.transactions.dedup();
         set.external.sort_unstable();
         set.external.dedup();
         set.keys.sort_unstable_by_key(|key| key.scope);
         set.keys.dedup_by_key(|key| key.scope);
-        set
+        set.accounts.sort_unstable();
+        set.accounts.dedup();
+        set.transfers.sort_unstable();
+        set.transfers.dedup();
+        set.references.sort_unstable();
+        set.references.dedup();
+        set.openers.sort_unstable();
+        set.openers.dedup();
     }
 }
 

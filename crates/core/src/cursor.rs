@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::id::{EventSeq, TransactionId, fnv128};
+use crate::id::{TransactionId, fnv128};
 use crate::time::Timestamp;
 
 /// A place in a feed: the last item that was shown.
@@ -17,7 +17,7 @@ pub struct Position {
 }
 
 const FEED: u8 = 1;
-const LOG: u8 = 2;
+const NUMBER: u8 = 2;
 
 impl Position {
     /// Writes the cursor of a question with this digest.
@@ -43,19 +43,20 @@ impl Position {
     }
 }
 
-/// Writes a cursor into the event log; it names a position and stays valid for ever.
+/// Writes a cursor into what is numbered: the event log, a list of accounts or of transfers. It
+/// names a number and stays valid for ever.
 #[must_use]
-pub fn encode_log(seq: EventSeq, digest: u128) -> String {
-    let mut bytes = vec![LOG];
-    bytes.extend_from_slice(&seq.0.to_be_bytes());
+pub fn encode_number(number: i64, digest: u128) -> String {
+    let mut bytes = vec![NUMBER];
+    bytes.extend_from_slice(&number.to_be_bytes());
     seal(bytes, digest)
 }
 
-/// Reads a cursor into the event log; `None` when it is damaged or another user's.
+/// Reads such a cursor; `None` when it is damaged or of another question.
 #[must_use]
-pub fn decode_log(text: &str, digest: u128) -> Option<EventSeq> {
-    let bytes = unseal(text, digest, LOG)?;
-    Some(EventSeq(i64::from_be_bytes(bytes.try_into().ok()?)))
+pub fn decode_number(text: &str, digest: u128) -> Option<i64> {
+    let bytes = unseal(text, digest, NUMBER)?;
+    Some(i64::from_be_bytes(bytes.try_into().ok()?))
 }
 
 fn seal(mut bytes: Vec<u8>, digest: u128) -> String {
@@ -89,7 +90,7 @@ mod tests {
         let text = position.encode(42);
         assert_eq!(Position::decode(&text, 42), Some(position));
         assert_eq!(Position::decode(&text, 43), None);
-        assert_eq!(decode_log(&text, 42), None);
+        assert_eq!(decode_number(&text, 42), None);
         for end in 0..text.len() {
             assert_eq!(Position::decode(text.get(..end).unwrap(), 42), None, "cut at {end}");
         }

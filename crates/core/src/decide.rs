@@ -1,17 +1,25 @@
 //! The rules, top to bottom. Deciding is pure: the same submissions over the same rows give the
 //! same verdicts and the same writes, so a store may load, decide and write again at will.
 
+mod accounts;
+mod ledger;
+mod parties;
+mod transfers;
+
 use std::collections::HashMap;
 
+use crate::account::Holding;
 use crate::command::{Action, IdempotencyKey, Submission};
 use crate::event::{Event, EventType};
-use crate::id::{EventSeq, TransactionId, UserId};
+use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
 use crate::rejection::Rejection;
 use crate::stats;
 use crate::time::Timestamp;
 use crate::transaction::{NewTransaction, Patch, Transaction};
+use crate::transfer::Transfer;
 use crate::write_set::{
-    Outcome, Recorded, Reply, RowChange, Snapshot, StoredReply, StoredVerdict, Verdict, WriteSet,
+    Mark, Outcome, Recorded, Reply, RowChange, Snapshot, StoredReply, StoredVerdict, Verdict,
+    WriteSet,
 };
 
 /// Decides submissions in order: a refused action leaves no trace, a later one sees the earlier.
@@ -30,13 +38,28 @@ struct Books {
     rows: Vec<RowChange>,
     events: Vec<Event>,
     replies: Vec<(u128, StoredReply)>,
+    /// The answers to the keys that were new, by their scope.
+    answered: HashMap<u128, Reply>,
     next_seq: i64,
+    /// Accounts that changed.
+    accounts: HashMap<AccountId, Option<Holding>>,
+    /// Transfers that changed: where each stands in `moved`.
+    transfers: HashMap<TransferId, usize>,
+    moved: Vec<Option<Transfer>>,
+    marks: Vec<Mark>,
 }
 
-/// How far the books had come, to go back to.
-struct Mark {
+/// How far the books had come, to go back to. An action that is refused has written nothing, so
+/// only what an atomic batch did may have to be undone.
+struct Undo {
+    atomic: bool,
     events: usize,
-    undo: Vec<(TransactionId, Option<Transaction>)>,
+    marks: usize,
+    last_account: AccountId,
+    rows: Vec<(TransactionId, Option<Transaction>)>,
+    accounts: Vec<(AccountId, Option<Holding>)>,
+    transfers: Vec<(TransferId, Option<Transfer>)>,
+    openers: Vec<UserId>,
 }
 
 impl Books {
@@ -48,7 +71,12 @@ impl Books {
             rows: Vec::new(),
             events: Vec::new(),
             replies: Vec::new(),
+            answered: HashMap::new(),
             next_seq,
+            accounts: HashMap::new(),
+            transfers: HashMap::new(),
+            moved: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -58,14 +86,14 @@ impl Books {
         {
             return answer;
         }
-        let mut mark = Mark { events: self.events.len(), undo: Vec::new() };
         let (at, key, atomic) = (submission.at, submission.key, submission.atomic);
+        let mut undo = self.undo_point(atomic);
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(submission.actions.len());
         for action in &submission.actions {
-            verdicts.push(self.act(action, at, &mut mark));
+            verdicts.push(self.act(action, at, &mut undo));
         }
         if atomic && verdicts.iter().any(Result::is_err) {
-            self.undo(mark);
+            self.undo(undo);
             return Reply { verdicts: refuse_all(verdicts), replayed: false, seq: EventSeq(0) };
         }
         let seq = self.events.last().map_or(EventSeq(self.next_seq - 1), |event| event.seq);
@@ -77,6 +105,9 @@ impl Books {
             let reply = StoredReply { fingerprint: key.fingerprint, at, seq, verdicts: stored };
             self.snapshot.replies.insert(key.scope, reply.clone());
             self.replies.push((key.scope, reply));
+            // A repeat may be among the very submissions that are decided now.
+            let repeated = Reply { verdicts: verdicts.clone(), replayed: true, seq };
+            self.answered.insert(key.scope, repeated);
         }
         Reply { verdicts, replayed: false, seq }
     }
@@ -87,59 +118,75 @@ impl Books {
             let verdicts = (0..actions).map(|_| Err(Rejection::KeyReused)).collect();
             return Some(Reply { verdicts, replayed: false, seq: EventSeq(0) });
         }
+        if let Some(reply) = self.answered.get(&key.scope) {
+            return Some(reply.clone());
+        }
         let verdicts = stored.verdicts.iter().map(|verdict| self.replay(verdict)).collect();
         Some(Reply { verdicts, replayed: true, seq: stored.seq })
     }
 
     fn replay(&self, verdict: &StoredVerdict) -> Verdict {
-        let recorded = |seq: &EventSeq| {
-            let here = seq
-                .0
-                .checked_sub(self.snapshot.next_seq.0)
-                .and_then(|place| self.events.get(usize::try_from(place).ok()?));
-            here.or_else(|| self.snapshot.events.get(seq)).map(Recorded::from)
-        };
+        let recorded = |seq: &EventSeq| self.snapshot.events.get(seq).map(Recorded::from);
         // An answer whose events are gone is a key that is too old to know.
         let gone = Rejection::KeyReused;
         match verdict {
             StoredVerdict::Created(seq) => recorded(seq).map(Outcome::Created).ok_or(gone),
             StoredVerdict::Updated(seq) => recorded(seq).map(Outcome::Updated).ok_or(gone),
             StoredVerdict::Unchanged(seq) => recorded(seq).map(Outcome::Unchanged).ok_or(gone),
+            StoredVerdict::Seen(seq, body) => {
+                let mut seen = recorded(seq).ok_or(gone)?;
+                seen.body = body.as_str().into();
+                Ok(Outcome::Unchanged(seen))
+            }
             StoredVerdict::Deleted(id) => Ok(Outcome::Deleted(*id)),
             StoredVerdict::Refused(rejection) => Err(rejection.clone()),
         }
     }
 
-    fn act(&mut self, action: &Action, at: Timestamp, mark: &mut Mark) -> Verdict {
+    fn act(&mut self, action: &Action, at: Timestamp, undo: &mut Undo) -> Verdict {
         match action {
-            Action::Record(new) => self.record(new.clone(), at, mark),
+            Action::Record(new) => self.record(new.clone(), at, undo),
             Action::Amend { id, owner, version, patch } => {
                 let old = self.owned(*id, owner.as_ref(), *version)?;
-                self.amend(old, patch, at, mark)
+                self.amend(old, patch, at, undo)
             }
             Action::Erase { id, owner, version } => {
                 let old = self.owned(*id, owner.as_ref(), *version)?;
                 let last = Transaction { version: old.version + 1, seq: self.seq(), ..old.clone() };
                 self.log(EventType::Deleted, at, &last, Some(old.seq));
-                self.write(*id, Some(old), None, mark);
+                self.write(*id, Some(old), None, undo);
                 Ok(Outcome::Deleted(*id))
             }
+            Action::Open(new) => self.open(new, at, undo),
+            Action::Reform { id, owner, version, patch } => {
+                self.reform(*id, owner.as_ref(), *version, patch, at, undo)
+            }
+            Action::Transfer(new) => self.transfer(new, at, undo),
+            Action::Post { id, owner, amount } => self.post(*id, owner.as_ref(), *amount, at, undo),
+            Action::Void { id, owner } => self.void(*id, owner.as_ref(), at, undo),
+            Action::Rollback { id, owner, by } => {
+                self.roll_back(*id, owner.as_ref(), *by, at, undo)
+            }
+            Action::Attempt { id, retry, failure } => {
+                self.attempt(*id, *retry, failure.clone(), at, undo)
+            }
+            Action::Expire { id } => self.expire(*id, at, undo),
             Action::Refused(rejection) => Err(rejection.clone()),
         }
     }
 
-    fn record(&mut self, new: NewTransaction, at: Timestamp, mark: &mut Mark) -> Verdict {
+    fn record(&mut self, new: NewTransaction, at: Timestamp, undo: &mut Undo) -> Verdict {
         let external = new.external_key();
         let known = external.as_ref().and_then(|key| self.snapshot.external.get(key)).copied();
         if let Some(old) = known.and_then(|id| self.current(id)) {
-            return self.record_again(old, new, at, mark);
+            return self.record_again(old, new, at, undo);
         }
         let item = new.record(at, self.seq());
         if let Some(key) = external {
             self.snapshot.external.insert(key, item.id);
         }
         let recorded = self.log(EventType::Created, at, &item, None);
-        self.write(item.id, None, Some(item), mark);
+        self.write(item.id, None, Some(item), undo);
         Ok(Outcome::Created(recorded))
     }
 
@@ -150,7 +197,7 @@ impl Books {
         old: Transaction,
         new: NewTransaction,
         at: Timestamp,
-        mark: &mut Mark,
+        undo: &mut Undo,
     ) -> Verdict {
         if new.transaction_type != old.transaction_type || new.currency != old.currency {
             let detail = "the record of this source and external id has another type or currency";
@@ -169,7 +216,7 @@ impl Books {
             created_at: new.created_at.unwrap_or(old.created_at),
             ..old.clone()
         };
-        Ok(self.replace(old, next, at, mark))
+        Ok(self.replace(old, next, at, undo))
     }
 
     fn amend(
@@ -177,10 +224,10 @@ impl Books {
         old: Transaction,
         patch: &Patch,
         at: Timestamp,
-        mark: &mut Mark,
+        undo: &mut Undo,
     ) -> Verdict {
         let next = patch.apply(&old)?;
-        Ok(self.replace(old, next, at, mark))
+        Ok(self.replace(old, next, at, undo))
     }
 
     fn replace(
@@ -188,7 +235,7 @@ impl Books {
         old: Transaction,
         next: Transaction,
         at: Timestamp,
-        mark: &mut Mark,
+        undo: &mut Undo,
     ) -> Outcome {
         if next == old {
             return Outcome::Unchanged(Recorded::of(&old));
@@ -196,7 +243,7 @@ impl Books {
         let next =
             Transaction { version: old.version + 1, updated_at: Some(at), seq: self.seq(), ..next };
         let recorded = self.log(EventType::Updated, at, &next, Some(old.seq));
-        self.write(old.id, Some(old), Some(next), mark);
+        self.write(old.id, Some(old), Some(next), undo);
         Outcome::Updated(recorded)
     }
 
@@ -210,6 +257,9 @@ impl Books {
         let item = self.current(id).ok_or(Rejection::NotFound { id })?;
         if owner.is_some_and(|owner| *owner != item.user_id) {
             return Err(Rejection::NotYours { id });
+        }
+        if let Some(transfer) = item.transfer_id {
+            return Err(Rejection::BelongsToTransfer { id, transfer });
         }
         match version {
             Some(expected) if expected != item.version => {
@@ -237,14 +287,24 @@ impl Books {
         item: &Transaction,
         previous: Option<EventSeq>,
     ) -> Recorded {
-        let recorded = Recorded::of(item);
+        self.note(event_type, at, Some(item.user_id.clone()), Recorded::of(item), previous)
+    }
+
+    fn note(
+        &mut self,
+        event_type: EventType,
+        at: Timestamp,
+        user_id: Option<UserId>,
+        recorded: Recorded,
+        previous: Option<EventSeq>,
+    ) -> Recorded {
         self.events.push(Event {
-            seq: item.seq,
+            seq: self.seq(),
             event_type,
             at,
-            user_id: item.user_id.clone(),
-            transaction_id: item.id,
-            version: item.version,
+            user_id,
+            subject: recorded.subject,
+            version: recorded.version,
             previous,
             body: recorded.body.clone(),
         });
@@ -257,9 +317,11 @@ impl Books {
         id: TransactionId,
         old: Option<Transaction>,
         new: Option<Transaction>,
-        mark: &mut Mark,
+        undo: &mut Undo,
     ) {
-        mark.undo.push((id, old.clone()));
+        if undo.atomic {
+            undo.rows.push((id, old.clone()));
+        }
         match self.touched.get(&id).and_then(|at| self.rows.get_mut(*at)) {
             Some(row) => row.new = new,
             None => {
@@ -269,20 +331,46 @@ impl Books {
         }
     }
 
-    fn undo(&mut self, mark: Mark) {
-        for (id, before) in mark.undo.into_iter().rev() {
+    fn undo_point(&self, atomic: bool) -> Undo {
+        Undo {
+            atomic,
+            events: self.events.len(),
+            marks: self.marks.len(),
+            last_account: self.snapshot.last_account,
+            rows: Vec::new(),
+            accounts: Vec::new(),
+            transfers: Vec::new(),
+            openers: Vec::new(),
+        }
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        for (id, before) in undo.rows.into_iter().rev() {
             if let Some(row) = self.touched.get(&id).and_then(|at| self.rows.get_mut(*at)) {
                 row.new = before;
             }
         }
-        let dropped = self.events.len() - mark.events;
-        self.events.truncate(mark.events);
+        for (id, before) in undo.accounts.into_iter().rev() {
+            self.accounts.insert(id, before);
+        }
+        for (id, before) in undo.transfers.into_iter().rev() {
+            if let Some(row) = self.transfers.get(&id).and_then(|at| self.moved.get_mut(*at)) {
+                *row = before;
+            }
+        }
+        for user in undo.openers {
+            self.snapshot.owned.entry(user).and_modify(|count| *count -= 1);
+        }
+        self.snapshot.last_account = undo.last_account;
+        self.marks.truncate(undo.marks);
+        let dropped = self.events.len() - undo.events;
+        self.events.truncate(undo.events);
         self.next_seq -= i64::try_from(dropped).unwrap_or(0);
     }
 
-    fn finish(self) -> WriteSet {
-        let mut write =
-            WriteSet { events: self.events, replies: self.replies, ..WriteSet::default() };
+    fn finish(mut self) -> WriteSet {
+        let mut write = self.ledger();
+        (write.events, write.replies) = (self.events, self.replies);
         for row in self.rows {
             if row.old.as_ref().map(|item| item.seq) == row.new.as_ref().map(|item| item.seq) {
                 continue;

@@ -2,49 +2,43 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use crate::id::{EventSeq, TransactionId, UserId};
+use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
+use crate::named::named;
 use crate::time::Timestamp;
 
-/// The name of an event, as published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum EventType {
-    #[serde(rename = "transaction.created")]
-    Created,
-    #[serde(rename = "transaction.updated")]
-    Updated,
-    #[serde(rename = "transaction.deleted")]
-    Deleted,
-}
-
-impl EventType {
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Created => "transaction.created",
-            Self::Updated => "transaction.updated",
-            Self::Deleted => "transaction.deleted",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Created, Self::Updated, Self::Deleted].into_iter().find(|t| t.name() == name)
+named! {
+    /// The name of an event, as published. The first three are about items of the feed, the
+    /// others about the ledger, where a transaction is a transfer.
+    EventType {
+        Created = "transaction.created", Updated = "transaction.updated",
+        Deleted = "transaction.deleted", AccountCreated = "account.created",
+        AccountUpdated = "account.updated", Submitted = "transaction.submitted",
+        Completed = "transaction.completed", Failed = "transaction.failed",
+        RolledBack = "transaction.rolled_back",
     }
 }
 
-/// One entry of the log: an item as it stood after a change, or for the last time.
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Item(TransactionId),
+    Account(AccountId),
+    Transfer(TransferId),
+}
+
+/// One entry of the log: an item, an account or a transfer as it stood after a change, or an item
+/// for the last time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub seq: EventSeq,
     pub event_type: EventType,
     pub at: Timestamp,
-    pub user_id: UserId,
-    pub transaction_id: TransactionId,
+    /// Whose item or account it is, and who pays (or else receives) a transfer.
+    pub user_id: Option<UserId>,
+    pub subject: Subject,
     pub version: u32,
-    /// The previous event of the same item: its history is a chain.
+    /// The previous event of the same subject: its history is a chain.
     pub previous: Option<EventSeq>,
-    /// The item's published JSON.
+    /// The published JSON.
     pub body: Arc<str>,
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::USER_ID_CHARS_MAX;
+use crate::money::Currency;
+use crate::transaction::Side;
 
 /// The id of a feed item: a UUID of version 7, so that ids sort by the time they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,6 +16,76 @@ use crate::limits::USER_ID_CHARS_MAX;
 pub struct TransactionId(pub Uuid);
 
 impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The id of a transfer between accounts: a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TransferId(pub Uuid);
+
+impl TransferId {
+    /// The id of the movement of an account's opening balance: an account opens once.
+    #[must_use]
+    pub fn opening(account: AccountId) -> Self {
+        let name = fnv128(&[b"opening", &account.0.to_be_bytes()]);
+        Self(uuid::Builder::from_custom_bytes(name.to_be_bytes()).into_uuid())
+    }
+
+    /// The id of the feed item that shows the transfer to the owner of its source (debit) or of
+    /// its destination (credit). It follows from the transfer's id, so it never changes.
+    #[must_use]
+    pub fn item(self, side: Side) -> TransactionId {
+        let number = match side {
+            Side::Debit => 1,
+            Side::Credit => 2,
+        };
+        TransactionId(Uuid::from_u128(self.0.as_u128() ^ number))
+    }
+}
+
+impl fmt::Display for TransferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The id of an account. Accounts that are opened have positive ids, chosen by the client or by
+/// Daybook; the equity account of each currency has a negative one that follows from its code.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct AccountId(pub i64);
+
+impl AccountId {
+    /// The first id that Daybook does not give by itself: programs whose numbers are binary
+    /// floats keep whole numbers below 2^53 exact.
+    pub const GIVEN_END: Self = Self(1 << 53);
+    /// From here to [`AccountId::GIVEN_END`] ids are not for clients to choose: Daybook goes on
+    /// above the highest, so that choosing the last would leave it none.
+    pub const KEPT: Self = Self(1 << 52);
+
+    /// The account of a currency that opening balances come from.
+    #[must_use]
+    pub fn equity(currency: &Currency) -> Self {
+        // Twelve letters and digits to the base 37 are less than 2^63.
+        let place = |sum: i64, byte: u8| match byte {
+            b'0'..=b'9' => sum * 37 + i64::from(byte - b'0') + 1,
+            _ => sum * 37 + i64::from(byte.saturating_sub(b'A')) + 11,
+        };
+        Self(-currency.code().bytes().fold(0, place))
+    }
+
+    #[must_use]
+    pub fn is_equity(self) -> bool {
+        self.0 < 0
+    }
+}
+
+impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -88,4 +160,26 @@ pub fn fnv128(parts: &[&[u8]]) -> u128 {
         }
     }
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_currency_has_an_equity_account_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for currency in crate::money::Currencies::default().iter() {
+            assert!(seen.insert(AccountId::equity(&currency)), "{currency}");
+        }
+        let longest = Currency::new("ZZZZZZZZZZZZ", 2).expect("a code");
+        assert!(AccountId::equity(&longest).is_equity());
+    }
+
+    #[test]
+    fn the_two_items_of_a_transfer_differ_from_each_other_and_from_it() {
+        let id = TransferId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ff));
+        let items = [id.item(Side::Debit), id.item(Side::Credit)];
+        assert!(items[0] != items[1] && items.iter().all(|item| item.0 != id.0));
+    }
 }

@@ -8,7 +8,7 @@ mod card;
 mod crypto;
 mod earnings;
 mod other;
-mod p2p;
+pub(crate) mod p2p;
 mod top_up;
 mod withdrawal;
 

@@ -3,16 +3,19 @@
 //! ids arrive in the command. That is what makes every rule testable in a millisecond and every
 //! retry safe.
 
+pub mod account;
 pub mod command;
 pub mod cursor;
 pub mod decide;
 pub mod display;
 pub mod event;
 pub mod id;
+mod input;
 pub mod json;
 pub mod kind;
 pub mod limits;
 pub mod money;
+mod named;
 pub mod query;
 pub mod rejection;
 pub mod sample;
@@ -20,16 +23,19 @@ pub mod search;
 pub mod stats;
 pub mod time;
 pub mod transaction;
+pub mod transfer;
 pub mod write_set;
 
+pub use account::{Account, AccountPatch, AccountStatus, Holding, NewAccount};
 pub use command::{Action, IdempotencyKey, Submission};
 pub use decide::decide;
-pub use event::{Event, EventType};
-pub use id::{EventSeq, TransactionId, UserId};
+pub use event::{Event, EventType, Subject};
+pub use id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
 pub use json::Json;
-pub use money::{Amount, Currencies, Currency};
+pub use money::{Amount, Balance, Currencies, Currency};
 pub use query::Query;
 pub use rejection::{FieldError, Rejection};
 pub use time::Timestamp;
 pub use transaction::{NewTransaction, Patch, Side, Status, Transaction, TransactionType};
+pub use transfer::{NewTransfer, Transfer, TransferStatus};
 pub use write_set::{Outcome, Reply, Snapshot, Verdict, WriteSet};

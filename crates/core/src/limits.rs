@@ -54,3 +54,14 @@ pub const SYNC_PAGE_MAX: u32 = 500;
 pub const CREATED_AT_MIN_S: i64 = -2_208_988_800;
 /// The first second after the latest `created_at` (2200-01-01): later is a typing error.
 pub const CREATED_AT_END_S: i64 = 7_258_118_400;
+/// The longest account name, in characters: a line on a statement.
+pub const ACCOUNT_NAME_CHARS_MAX: usize = 100;
+/// The longest transfer reference, in characters: the id another system gave.
+pub const REFERENCE_CHARS_MAX: usize = 255;
+/// The longest a hold may wait, in seconds: a year, as card pre-authorizations never do.
+pub const HOLD_S_MAX: u64 = 366 * 86_400;
+/// How many entries of an account lie between two marks: so many rows are read at most to find
+/// the entry of a moment, and one index row is written for so many entries.
+pub const MARK_EVERY: u64 = 64;
+/// The most accounts of one user: what a page of a user's transfers merges.
+pub const USER_ACCOUNTS_MAX: usize = 1_000;

@@ -1,5 +1,7 @@
 //! Questions about a user's feed: what may be asked, and what an index must know to answer.
 
+mod ledger;
+
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ use crate::money::Amount;
 use crate::search::{self, Clause, Decimal, Fact};
 use crate::time::{Moment, Timestamp};
 use crate::transaction::{Side, Status, TransactionType};
+
+pub use ledger::{AccountsQuery, EntriesQuery, TransfersQuery, Whose};
 
 /// A checked question about one user's items.
 #[derive(Clone, Debug, PartialEq, Eq)]

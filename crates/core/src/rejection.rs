@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{TransactionId, UserId};
+use crate::id::{AccountId, TransactionId, TransferId, UserId};
 use crate::json::JsonError;
 use crate::transaction::Status;
+use crate::transfer::TransferStatus;
 
 /// One field that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,60 @@ pub enum Rejection {
     IllegalMove { from: Status, to: Status },
     #[error("the transaction is at version {actual}, not {expected}; read it again and retry")]
     StaleVersion { expected: u32, actual: u32 },
+    #[error("the transaction {id} belongs to the transfer {transfer}; change that instead")]
+    BelongsToTransfer { id: TransactionId, transfer: TransferId },
+    #[error("there is no account {id}")]
+    AccountNotFound { id: AccountId },
+    #[error("the account {id} belongs to another user")]
+    NotYourAccount { id: AccountId },
+    #[error("there is an account {id} already")]
+    AccountExists { id: AccountId },
+    #[error("no free account number is left; choose one yourself")]
+    NoAccountIdLeft,
+    #[error("the user {user_id} has {max} accounts already, which is the most")]
+    TooManyAccounts { user_id: UserId, max: usize },
+    #[error("the account {id} is frozen, so no money moves on it")]
+    AccountFrozen { id: AccountId },
+    #[error("the account {id} is closed")]
+    AccountClosed { id: AccountId },
+    #[error("the account {id} still has money or holds; move them before it is closed")]
+    AccountNotEmpty { id: AccountId },
+    #[error("the account {id} is further below zero than the new limit; bring it up first")]
+    LimitInUse { id: AccountId },
+    #[error("the account {id} is its currency's equity, which follows from opening balances only")]
+    IsEquity { id: AccountId },
+    #[error("the account {id} is at version {actual}, not {expected}; read it again and retry")]
+    StaleAccount { id: AccountId, expected: u32, actual: u32 },
+    #[error("the account {id} is in {has}, not in {wanted}; nothing is exchanged in a transfer")]
+    CurrenciesDiffer { id: AccountId, has: String, wanted: String },
+    #[error("the account {id} has {available} {currency} to give, which is less than {needed}")]
+    InsufficientFunds { id: AccountId, currency: String, available: String, needed: String },
+    #[error("the account {id} would hold 10^20 or more, or owe as much")]
+    BalanceOverflow { id: AccountId },
+    #[error("the account {id} has a later entry already; a statement is written in order of time")]
+    OutOfOrder { id: AccountId },
+    #[error("only a service may say when a transfer happened; leave `created_at` out")]
+    BackdatedByUser,
+    #[error("the time lies in the future; use `execute_at` for what is to happen")]
+    InFuture,
+    #[error("there is no transfer {id}")]
+    TransferNotFound { id: TransferId },
+    #[error("the transfer {id} is not yours to decide on")]
+    NotYourTransfer { id: TransferId },
+    #[error("the reference names another transfer from this account ({id}); references are unique")]
+    DuplicateReference { id: TransferId },
+    #[error("a {from} transfer cannot become {to}")]
+    IllegalTransfer { from: TransferStatus, to: TransferStatus },
+    #[error("the transfer {id} holds no money, so there is nothing to post")]
+    NotHeld { id: TransferId },
+    #[error("the transfer {id} holds money; void it instead")]
+    StillHeld { id: TransferId },
+    #[error("the transfer {id} undoes another and cannot be undone itself")]
+    IsRollback { id: TransferId },
+    #[error("the hold {id} has expired; its money is free again")]
+    HoldExpired { id: TransferId },
+    #[error("only {held} {currency} are held; post that or less")]
+    MoreThanHeld { held: String, currency: String },
     #[error("this idempotency key was used with another body; use a new key for a new request")]
     KeyReused,
     #[error("another item of this atomic batch was refused, so nothing of it was recorded")]
@@ -65,6 +120,33 @@ impl Rejection {
             Self::NotYourUser { .. } => "NOT_YOUR_USER",
             Self::IllegalMove { .. } => "ILLEGAL_STATUS_MOVE",
             Self::StaleVersion { .. } => "STALE_VERSION",
+            Self::BelongsToTransfer { .. } => "BELONGS_TO_TRANSFER",
+            Self::AccountNotFound { .. } => "ACCOUNT_NOT_FOUND",
+            Self::NotYourAccount { .. } => "NOT_YOUR_ACCOUNT",
+            Self::AccountExists { .. } => "ACCOUNT_EXISTS",
+            Self::NoAccountIdLeft => "NO_ACCOUNT_ID_LEFT",
+            Self::TooManyAccounts { .. } => "TOO_MANY_ACCOUNTS",
+            Self::AccountFrozen { .. } => "ACCOUNT_FROZEN",
+            Self::AccountClosed { .. } => "ACCOUNT_CLOSED",
+            Self::AccountNotEmpty { .. } => "ACCOUNT_NOT_EMPTY",
+            Self::LimitInUse { .. } => "LIMIT_IN_USE",
+            Self::IsEquity { .. } => "IS_EQUITY",
+            Self::StaleAccount { .. } => "STALE_VERSION",
+            Self::CurrenciesDiffer { .. } => "CURRENCIES_DIFFER",
+            Self::InsufficientFunds { .. } => "INSUFFICIENT_FUNDS",
+            Self::BalanceOverflow { .. } => "BALANCE_OVERFLOW",
+            Self::OutOfOrder { .. } => "OUT_OF_ORDER",
+            Self::BackdatedByUser => "NOT_FOR_USERS",
+            Self::InFuture => "IN_FUTURE",
+            Self::TransferNotFound { .. } => "TRANSFER_NOT_FOUND",
+            Self::NotYourTransfer { .. } => "NOT_YOUR_TRANSFER",
+            Self::DuplicateReference { .. } => "DUPLICATE_REFERENCE",
+            Self::IllegalTransfer { .. } => "ILLEGAL_STATUS_MOVE",
+            Self::NotHeld { .. } => "NOT_HELD",
+            Self::StillHeld { .. } => "STILL_HELD",
+            Self::IsRollback { .. } => "IS_ROLLBACK",
+            Self::HoldExpired { .. } => "HOLD_EXPIRED",
+            Self::MoreThanHeld { .. } => "MORE_THAN_HELD",
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::BatchRefused => "BATCH_REFUSED",
         }

@@ -2,6 +2,7 @@
 //! index stand for the filters. A store's index keeps words and terms per user; what they mean is
 //! decided here, so that every store finds the same.
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization;
@@ -397,6 +398,12 @@ impl Typo {
             _ => 2,
         };
         in_dictionary(word).then_some(Self { word: chars, most })
+    }
+
+    /// How many letters a near word has: a typo adds one or takes one away at most.
+    #[must_use]
+    pub fn lengths(&self) -> RangeInclusive<usize> {
+        self.word.len().saturating_sub(self.most)..=self.word.len() + self.most
     }
 
     /// Measures a candidate. A typo is a letter too many, too few, another, or two swapped

@@ -1,58 +1,21 @@
 //! A feed item: what it is, what may be sent to make or change one, and the legal moves of its
 //! status. Input is checked here once; inside, the types say that it is right.
 
-mod input;
 mod new;
 mod patch;
 
-use std::fmt;
-
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use crate::id::{EventSeq, TransactionId, UserId};
+use crate::id::{EventSeq, TransactionId, TransferId, UserId};
 use crate::json::Json;
 use crate::kind::Kind;
 use crate::money::{Amount, Currencies, Currency, as_number};
+use crate::named::named;
 use crate::time::Timestamp;
 
 pub use new::NewTransaction;
 pub use patch::{MetadataChange, Patch};
-
-/// Declares an enum whose variants have one stable name each, in JSON, in filters and in the store.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name { $(#[serde(rename = $text)] $variant),+ }
-
-        impl $name {
-            pub const ALL: &[$name] = &[$($name::$variant),+];
-
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($text => Some(Self::$variant),)+ _ => None }
-            }
-
-            /// The names, for sentences that say what is accepted.
-            #[must_use]
-            pub fn names() -> String {
-                [$($text),+].join(", ")
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
 
 named! {
     /// The kind of movement; each has a file of its own under `kind/`.
@@ -101,6 +64,8 @@ pub struct Transaction {
     pub metadata: Json,
     pub source: Option<String>,
     pub external_id: Option<String>,
+    /// The transfer of the ledger that the item shows; such an item changes with it only.
+    pub transfer_id: Option<TransferId>,
     /// Rises by one with every change.
     pub version: u32,
     /// When it happened.
@@ -134,7 +99,7 @@ impl Serialize for Transaction {
                 as_number(self.0, self.1, serializer)
             }
         }
-        let mut s = serializer.serialize_struct("Transaction", 16)?;
+        let mut s = serializer.serialize_struct("Transaction", 17)?;
         s.serialize_field("id", &self.id)?;
         s.serialize_field("user_id", &self.user_id)?;
         s.serialize_field("transaction_type", &self.transaction_type)?;
@@ -147,6 +112,10 @@ impl Serialize for Transaction {
         s.serialize_field("display", &self.kind().display(self))?;
         s.serialize_field("source", &self.source)?;
         s.serialize_field("external_id", &self.external_id)?;
+        match &self.transfer_id {
+            Some(transfer_id) => s.serialize_field("transfer_id", transfer_id)?,
+            None => s.skip_field("transfer_id")?,
+        }
         s.serialize_field("version", &self.version)?;
         s.serialize_field("created_at", &self.created_at)?;
         s.serialize_field("recorded_at", &self.recorded_at)?;

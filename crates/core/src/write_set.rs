@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Holding;
 use crate::command::ExternalKey;
-use crate::event::Event;
-use crate::id::{EventSeq, TransactionId};
+use crate::event::{Event, Subject};
+use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
 use crate::rejection::Rejection;
 use crate::stats::{BucketKey, Delta};
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
+use crate::transfer::Transfer;
 
 /// The rows that the submissions touch, as they stood when the commit began.
 #[derive(Debug, Default)]
@@ -24,12 +26,20 @@ pub struct Snapshot {
     pub replies: HashMap<u128, StoredReply>,
     /// The events that stored replies name.
     pub events: HashMap<EventSeq, Event>,
+    pub accounts: HashMap<AccountId, Holding>,
+    pub transfers: HashMap<TransferId, Transfer>,
+    /// Transfers by their source and reference.
+    pub references: HashMap<(AccountId, String), TransferId>,
+    /// How many accounts the users have who open one.
+    pub owned: HashMap<UserId, usize>,
+    /// The highest account number that Daybook might have given.
+    pub last_account: AccountId,
 }
 
-/// An item as it stands after a change, ready to be sent.
+/// An item, an account or a transfer as it stands after a change, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    pub id: TransactionId,
+    pub subject: Subject,
     pub version: u32,
     /// The published JSON, shared with the event log.
     pub body: Arc<str>,
@@ -39,14 +49,28 @@ pub struct Recorded {
 impl Recorded {
     #[must_use]
     pub fn of(item: &Transaction) -> Self {
-        Self { id: item.id, version: item.version, body: item.to_json().into(), seq: item.seq }
+        let subject = Subject::Item(item.id);
+        Self { subject, version: item.version, body: item.to_json().into(), seq: item.seq }
+    }
+
+    #[must_use]
+    pub fn transfer(transfer: &Transfer) -> Self {
+        let (subject, version) = (Subject::Transfer(transfer.id), transfer.version);
+        Self { subject, version, body: transfer.to_json().into(), seq: transfer.seq }
+    }
+
+    #[must_use]
+    pub fn account(holding: &Holding) -> Self {
+        let account = &holding.account;
+        let (subject, version) = (Subject::Account(account.id), account.version);
+        Self { subject, version, body: holding.to_json().into(), seq: account.seq }
     }
 }
 
 impl From<&Event> for Recorded {
     fn from(event: &Event) -> Self {
         let body = event.body.clone();
-        Self { id: event.transaction_id, version: event.version, body, seq: event.seq }
+        Self { subject: event.subject, version: event.version, body, seq: event.seq }
     }
 }
 
@@ -90,6 +114,9 @@ pub enum StoredVerdict {
     Updated(EventSeq),
     #[serde(rename = "n")]
     Unchanged(EventSeq),
+    /// An account or a transfer whose money or waiting the event does not tell; with its JSON.
+    #[serde(rename = "s")]
+    Seen(EventSeq, String),
     #[serde(rename = "d")]
     Deleted(TransactionId),
     #[serde(rename = "r")]
@@ -102,7 +129,12 @@ impl StoredVerdict {
         match verdict {
             Ok(Outcome::Created(recorded)) => Self::Created(recorded.seq),
             Ok(Outcome::Updated(recorded)) => Self::Updated(recorded.seq),
-            Ok(Outcome::Unchanged(recorded)) => Self::Unchanged(recorded.seq),
+            Ok(Outcome::Unchanged(recorded)) => match recorded.subject {
+                Subject::Item(_) => Self::Unchanged(recorded.seq),
+                Subject::Account(_) | Subject::Transfer(_) => {
+                    Self::Seen(recorded.seq, recorded.body.to_string())
+                }
+            },
             Ok(Outcome::Deleted(id)) => Self::Deleted(*id),
             Err(rejection) => Self::Refused(rejection.clone()),
         }
@@ -115,7 +147,8 @@ impl StoredReply {
         self.verdicts.iter().filter_map(|verdict| match verdict {
             StoredVerdict::Created(seq)
             | StoredVerdict::Updated(seq)
-            | StoredVerdict::Unchanged(seq) => Some(*seq),
+            | StoredVerdict::Unchanged(seq)
+            | StoredVerdict::Seen(seq, _) => Some(*seq),
             StoredVerdict::Deleted(_) | StoredVerdict::Refused(_) => None,
         })
     }
@@ -128,6 +161,41 @@ pub struct RowChange {
     pub new: Option<Transaction>,
 }
 
+/// An account after the commit, with what of it changed.
+#[derive(Clone, Debug)]
+pub struct AccountChange {
+    pub holding: Holding,
+    pub opened: bool,
+    /// More than its money changed.
+    pub reformed: bool,
+}
+
+/// A transfer after the commit.
+#[derive(Clone, Debug)]
+pub struct TransferChange {
+    pub transfer: Transfer,
+    pub is_new: bool,
+}
+
+/// The two orders in which an account's transfers are linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// As money moved: found by the time of the posting.
+    Posted,
+    /// As they were submitted: found by number.
+    Listed,
+}
+
+/// A sign by which one of many transfers of an account is found without walking to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub account: AccountId,
+    pub order: Order,
+    /// The time of the posting in microseconds, or the transfer's number.
+    pub key: i64,
+    pub number: EventSeq,
+}
+
 /// All that one commit writes.
 #[derive(Debug, Default)]
 pub struct WriteSet {
@@ -137,11 +205,16 @@ pub struct WriteSet {
     pub statistics: BTreeMap<BucketKey, Vec<Delta>>,
     /// By the scope of their key.
     pub replies: Vec<(u128, StoredReply)>,
+    /// In the order of their numbers.
+    pub accounts: Vec<AccountChange>,
+    /// Each once, in the order in which they were first touched.
+    pub transfers: Vec<TransferChange>,
+    pub marks: Vec<Mark>,
 }
 
 impl WriteSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.replies.is_empty()
+        self.events.is_empty() && self.replies.is_empty() && self.transfers.is_empty()
     }
 }

@@ -3,87 +3,16 @@
 
 #![cfg(test)]
 
-use std::collections::{BTreeMap, HashMap};
+mod common;
 
-use daybook_core::command::{Action, ExternalKey, IdempotencyKey};
-use daybook_core::stats::{Bucket, BucketKey, Sums, count};
+use daybook_core::command::{Action, IdempotencyKey};
+use daybook_core::stats::{Bucket, Sums};
 use daybook_core::transaction::Vocabulary;
-use daybook_core::write_set::{Reply, Snapshot, StoredReply, WriteSet};
-use daybook_core::{
-    Event, EventSeq, NewTransaction, Patch, Submission, Timestamp, Transaction, TransactionId,
-    UserId, decide,
-};
+use daybook_core::{NewTransaction, Patch, Submission, Timestamp, TransactionId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-/// A store in memory: it loads everything and writes what it is told.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Memory {
-    transactions: HashMap<TransactionId, Transaction>,
-    external: HashMap<ExternalKey, TransactionId>,
-    replies: HashMap<u128, StoredReply>,
-    events: Vec<Event>,
-    buckets: BTreeMap<BucketKey, Bucket>,
-}
-
-impl Memory {
-    fn commit(&mut self, submissions: &[Submission]) -> Vec<Reply> {
-        let snapshot = Snapshot {
-            next_seq: EventSeq(self.events.len() as i64 + 1),
-            transactions: self.transactions.clone(),
-            external: self.external.clone(),
-            replies: self.replies.clone(),
-            events: self.events.iter().map(|event| (event.seq, event.clone())).collect(),
-        };
-        let (replies, write) = decide(submissions, snapshot);
-        self.write(write);
-        replies
-    }
-
-    fn write(&mut self, write: WriteSet) {
-        for row in write.rows {
-            if let Some(old) = &row.old {
-                self.transactions.remove(&old.id);
-                self.external.retain(|_, id| *id != old.id);
-            }
-            if let Some(new) = row.new {
-                if let (Some(source), Some(external_id)) = (&new.source, &new.external_id) {
-                    let key = ExternalKey {
-                        user_id: new.user_id.clone(),
-                        source: source.clone(),
-                        external_id: external_id.clone(),
-                    };
-                    self.external.insert(key, new.id);
-                }
-                self.transactions.insert(new.id, new);
-            }
-        }
-        self.events.extend(write.events);
-        for (key, deltas) in write.statistics {
-            let bucket = self.buckets.entry(key.clone()).or_default();
-            bucket.apply(&deltas);
-            if bucket.is_empty() {
-                self.buckets.remove(&key);
-            }
-        }
-        self.replies.extend(write.replies);
-    }
-
-    /// The statistics that the items themselves add up to.
-    fn counted(&self) -> Vec<(BucketKey, Sums)> {
-        let mut buckets: BTreeMap<BucketKey, Bucket> = BTreeMap::new();
-        for item in self.transactions.values() {
-            let (key, delta) = count(item, true, item.recorded_at);
-            buckets.entry(key).or_default().apply(&[delta]);
-        }
-        sums(&buckets)
-    }
-}
-
-fn sums(buckets: &BTreeMap<BucketKey, Bucket>) -> Vec<(BucketKey, Sums)> {
-    let cells = |bucket: &Bucket| Sums { largest: None, smallest: None, ..bucket.summary() };
-    buckets.iter().map(|(key, bucket)| (key.clone(), cells(bucket))).collect()
-}
+use common::Memory;
 
 /// One random request.
 #[derive(Clone, Debug)]
@@ -183,16 +112,22 @@ proptest! {
         prop_assert_eq!(&single.transactions, &grouped.transactions);
         prop_assert_eq!(&single.events, &grouped.events);
         prop_assert_eq!(&single.replies, &grouped.replies);
-        prop_assert_eq!(sums(&single.buckets), single.counted());
-        prop_assert_eq!(sums(&grouped.buckets), grouped.counted());
+        single.assert_statistics();
+        grouped.assert_statistics();
     }
 
     #[test]
     fn a_key_pays_once(steps in steps()) {
         let mut memory = Memory::default();
         for submission in history(&steps) {
+            let mut other = memory.clone();
             let first = memory.commit(std::slice::from_ref(&submission)).remove(0);
             if submission.key.is_some() && first.verdicts[0].is_ok() {
+                let at_once = other.commit(&[submission.clone(), submission.clone()]);
+                prop_assert_eq!(&at_once[0], &first);
+                prop_assert_eq!(&at_once[1].verdicts, &first.verdicts);
+                prop_assert!(at_once[1].replayed);
+                prop_assert_eq!(&other, &memory);
                 let before = memory.clone();
                 let again = memory.commit(std::slice::from_ref(&submission)).remove(0);
                 prop_assert_eq!(&first.verdicts, &again.verdicts);

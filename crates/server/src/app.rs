@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daybook_core::transaction::Vocabulary;
+use daybook_core::transfer::Retry;
 use daybook_core::{
     Action, EventSeq, IdempotencyKey, Outcome, Reply, Submission, Timestamp, TransactionId,
+    TransferId,
 };
 use daybook_store::Store;
 use rand::Rng;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::auth::Keys;
 use crate::http::error::Error;
 use crate::metrics::Metrics;
+use crate::work::Looks;
 
 /// Who may call.
 #[derive(Clone)]
@@ -51,6 +54,26 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
+    pub ledger: Ledger,
+}
+
+/// How the ledger's worker behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// How often and when a transfer that waits is tried again; its chance is drawn anew.
+    pub retry: Retry,
+    /// The longest that the worker does not look for what is due.
+    pub poll: Duration,
+    /// How often the whole ledger is looked at; `None` is only when an operator asks.
+    pub verify_every: Option<Duration>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let retry = Retry { attempts_max: 8, base_us: 1_000_000, cap_us: 300_000_000, chance: 0 };
+        let verify_every = Some(Duration::from_secs(3_600));
+        Self { retry, poll: Duration::from_secs(1), verify_every }
+    }
 }
 
 impl Default for Settings {
@@ -67,6 +90,7 @@ impl Default for Settings {
             batches_max: 4,
             connections_max: 8_192,
             drain: Duration::from_secs(30),
+            ledger: Ledger::default(),
         }
     }
 }
@@ -83,6 +107,9 @@ struct Inner {
     working: AtomicUsize,
     batches: Semaphore,
     stopping: AtomicBool,
+    /// Says that there is news for the ledger's worker.
+    settle: Notify,
+    looks: Looks,
 }
 
 /// What one accepted action did.
@@ -122,6 +149,8 @@ impl App {
             working: AtomicUsize::new(0),
             batches,
             stopping: AtomicBool::new(false),
+            settle: Notify::new(),
+            looks: Looks::default(),
         }))
     }
 
@@ -147,6 +176,14 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn settle(&self) -> &Notify {
+        &self.0.settle
+    }
+
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.0.looks
     }
 
     /// Whether anybody may name any user.
@@ -190,9 +227,22 @@ impl App {
         atomic: bool,
         actions: Vec<Action>,
     ) -> Result<Reply, Error> {
+        Ok(self.submit(key, atomic, actions).await?)
+    }
+
+    pub(crate) async fn submit(
+        &self,
+        key: Option<IdempotencyKey>,
+        atomic: bool,
+        actions: Vec<Action>,
+    ) -> daybook_store::Result<Reply> {
+        let settles_later = actions.iter().any(settles_later);
         let submission = Submission { at: now(), key, atomic, actions };
         let reply = self.0.store.commit(submission).await?;
         self.0.metrics.commits.increment(1);
+        if settles_later {
+            self.0.settle.notify_one();
+        }
         Ok(reply)
     }
 
@@ -211,6 +261,24 @@ impl App {
     }
 }
 
+/// Whether the action leaves something to the ledger's worker.
+fn settles_later(action: &Action) -> bool {
+    match action {
+        Action::Transfer(new) => new.queued || new.expires_in_us.is_some(),
+        Action::Record(_)
+        | Action::Amend { .. }
+        | Action::Erase { .. }
+        | Action::Open(_)
+        | Action::Reform { .. }
+        | Action::Post { .. }
+        | Action::Void { .. }
+        | Action::Rollback { .. }
+        | Action::Attempt { .. }
+        | Action::Expire { .. }
+        | Action::Refused(_) => false,
+    }
+}
+
 /// The time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -224,4 +292,16 @@ pub fn now() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn new_id() -> TransactionId {
     TransactionId(Uuid::now_v7())
+}
+
+/// A new id of a transfer, later than all before it.
+#[must_use]
+pub fn new_transfer_id() -> TransferId {
+    TransferId(new_id().0)
+}
+
+/// A random number, each as likely as any other.
+#[must_use]
+pub fn chance() -> u32 {
+    rand::rng().next_u32()
 }

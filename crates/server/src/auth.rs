@@ -14,12 +14,26 @@ const LEEWAY_S: u64 = 30;
 pub enum Scope {
     FeedRead,
     FeedWrite,
+    LedgerRead,
+    LedgerWrite,
+    /// To look at the whole: proofs and health.
+    Ops,
     /// All rights.
     Admin,
 }
 
 impl Scope {
-    pub const ALL: &[Scope] = &[Scope::FeedRead, Scope::FeedWrite, Scope::Admin];
+    pub const ALL: &[Scope] = &[
+        Scope::FeedRead,
+        Scope::FeedWrite,
+        Scope::LedgerRead,
+        Scope::LedgerWrite,
+        Scope::Ops,
+        Scope::Admin,
+    ];
+    /// What a user's token carries.
+    pub(crate) const OF_USERS: &[Scope] =
+        &[Scope::FeedRead, Scope::FeedWrite, Scope::LedgerRead, Scope::LedgerWrite];
 
     /// The name that stands in tokens.
     #[must_use]
@@ -27,6 +41,9 @@ impl Scope {
         match self {
             Self::FeedRead => "feed:read",
             Self::FeedWrite => "feed:write",
+            Self::LedgerRead => "ledger:read",
+            Self::LedgerWrite => "ledger:write",
+            Self::Ops => "ops",
             Self::Admin => "admin",
         }
     }
@@ -119,9 +136,7 @@ impl Keys {
     pub fn issue(&self, subject: &Subject, ttl: Duration) -> Result<String, IssueError> {
         let now = u64::try_from(crate::app::now().seconds()).unwrap_or(0);
         let (sub, scope) = match subject {
-            Subject::User(user) => {
-                (Some(user.to_string()), names(&[Scope::FeedRead, Scope::FeedWrite]))
-            }
+            Subject::User(user) => (Some(user.to_string()), names(Scope::OF_USERS)),
             Subject::Service(scopes) => (None, names(scopes)),
         };
         let claims = Claims {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use daybook_core::Currency;
 use daybook_core::transaction::Vocabulary;
+use daybook_core::transfer::Retry;
 use serde::{Deserialize, Deserializer};
 
 use crate::{app, telemetry};
@@ -36,6 +37,7 @@ pub struct Config {
     pub limits: Limits,
     pub auth: Auth,
     pub feed: Feed,
+    pub ledger: Ledger,
     pub log: Log,
 }
 
@@ -69,6 +71,17 @@ pub struct Feed {
     pub products: Vec<String>,
     /// Additional currency codes with their fraction digits.
     pub currencies: BTreeMap<String, u8>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    pub attempts_max: u32,
+    pub retry_base_ms: u32,
+    pub retry_cap_s: u32,
+    pub poll_ms: u64,
+    /// 0 is never.
+    pub verify_interval_s: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -233,6 +246,22 @@ impl Config {
             batches_max: limits.batches,
             connections_max: limits.connections,
             drain: Duration::from_secs(limits.drain_s),
+            ledger: self.ledger_settings(),
+        }
+    }
+
+    fn ledger_settings(&self) -> app::Ledger {
+        let ledger = &self.ledger;
+        let every = Duration::from_secs(ledger.verify_interval_s);
+        app::Ledger {
+            retry: Retry {
+                attempts_max: ledger.attempts_max,
+                base_us: i64::from(ledger.retry_base_ms) * 1_000,
+                cap_us: i64::from(ledger.retry_cap_s) * 1_000_000,
+                chance: 0,
+            },
+            poll: Duration::from_millis(ledger.poll_ms),
+            verify_every: (!every.is_zero()).then_some(every),
         }
     }
 
@@ -251,8 +280,11 @@ impl Config {
         if !is_address(&self.listen) {
             return Err(("listen", "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned()));
         }
-        if self.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
-            return Err(("store", "a store as sqlite:FILE".to_owned()));
+        let schemes = ["sqlite:", "postgres://", "postgresql://"];
+        let is_store = |scheme| self.store.strip_prefix(scheme).is_some_and(|at| !at.is_empty());
+        if !schemes.into_iter().any(is_store) {
+            let expected = "a store as sqlite:FILE or postgres://HOST/DATABASE";
+            return Err(("store", expected.to_owned()));
         }
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {
             return Err(("feed.products", "a list of names, none of them empty".to_owned()));
@@ -310,6 +342,18 @@ mod tests {
             (ours.batches_max, ours.request_timeout, ours.read_timeout, ours.drain),
             (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
         );
+        assert_eq!(ours.ledger, theirs.ledger);
+    }
+
+    #[test]
+    fn an_interval_of_zero_turns_the_looks_at_the_ledger_off() {
+        let off = with(&[("DAYBOOK_LEDGER_VERIFY_INTERVAL_S", "0")]).expect("valid").config;
+        assert_eq!(off.app_settings().ledger.verify_every, None);
+        assert_eq!(
+            said(&[("DAYBOOK_LEDGER_POLL_MS", "0")]),
+            "`ledger.poll_ms` must be a whole number from 1 on \
+             (DAYBOOK_LEDGER_POLL_MS in the environment)"
+        );
     }
 
     #[test]
@@ -343,7 +387,7 @@ mod tests {
             ("DAYBOOK_LIMITS_QUEUE", "0", "`limits.queue` must be a whole number from 1 on"),
             ("DAYBOOK_LISTEN", "8000", "`listen` must be an address as HOST:PORT"),
             ("DAYBOOK_LISTEN", "127.0.0.1:99999", "`listen` must be an address as HOST:PORT"),
-            ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE"),
+            ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE or"),
             ("DAYBOOK_BUS", "kafka://x", "`bus` must be memory:, the only one that this version"),
             ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
             ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),
@@ -407,5 +451,7 @@ mod tests {
         assert!(text.contains("store = \"sqlite:daybook.db\" # default"), "{text}");
         let table: toml::Table = text.parse().expect("TOML");
         Config::deserialize(table).expect("a configuration");
+        let text = with(&[("DAYBOOK_STORE", "postgres://ann:hush@h/d")]).expect("valid").to_toml();
+        assert!(text.contains("store = \"postgres://ann:********@h/d\""), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Every route on one page, and the one stack of middleware around them.
 
+mod accounts;
 mod answer;
 mod auth;
 mod batch;
@@ -7,6 +8,7 @@ pub mod caller;
 mod changes;
 mod docs;
 pub mod error;
+mod ledger;
 mod limit;
 mod observe;
 mod operations;
@@ -14,6 +16,7 @@ mod request;
 mod schema;
 mod statistics;
 mod transactions;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -46,6 +49,16 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(changes::history))
         .routes(routes!(statistics::statistics))
         .routes(routes!(statistics::series))
+        .routes(routes!(accounts::create, accounts::list))
+        .routes(routes!(accounts::get, accounts::patch))
+        .routes(routes!(accounts::entries))
+        .routes(routes!(transfers::create, transfers::list))
+        .routes(routes!(transfers::create_batch))
+        .routes(routes!(transfers::get))
+        .routes(routes!(transfers::post))
+        .routes(routes!(transfers::void))
+        .routes(routes!(transfers::roll_back))
+        .routes(routes!(ledger::verify))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
         .routes(routes!(operations::health))

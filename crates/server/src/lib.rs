@@ -8,5 +8,6 @@ pub mod http;
 mod metrics;
 mod serve;
 pub mod telemetry;
+pub mod work;
 
 pub use serve::serve;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use daybook_core::Timestamp;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -20,6 +21,17 @@ pub(crate) struct Metrics {
     store_queue: Gauge,
     store_bytes: Gauge,
     event_seq: Gauge,
+    pub attempts: Attempts,
+    due: Gauge,
+}
+
+/// What became of the attempts of the ledger's worker.
+pub(crate) struct Attempts {
+    pub complete: Counter,
+    pub held: Counter,
+    pub retried: Counter,
+    pub failed: Counter,
+    pub expired: Counter,
 }
 
 /// The series of one route.
@@ -51,7 +63,10 @@ impl Metrics {
                 gauge!("daybook_event_seq"),
             )
         });
-        Self { recorder, handle, commits, store_queue, store_bytes, event_seq }
+        let (attempts, due) = with_local_recorder(&recorder, || {
+            (Attempts::new(), gauge!("daybook_ledger_due_transfers"))
+        });
+        Self { recorder, handle, commits, store_queue, store_bytes, event_seq, attempts, due }
     }
 
     /// Registers the series of every route.
@@ -67,6 +82,23 @@ impl Metrics {
         self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
         self.store_bytes.set(gauge_value(status.bytes));
         self.event_seq.set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
+    }
+
+    /// Takes over how many transfers were due when the worker last looked.
+    pub fn observe_due(&self, transfers: usize) {
+        self.due.set(gauge_value(u64::try_from(transfers).unwrap_or(u64::MAX)));
+    }
+
+    /// Takes over what a look at the ledger found. There is no such series before the first.
+    pub fn observe_ledger(&self, differences: usize, at: Timestamp) {
+        with_local_recorder(&self.recorder, || {
+            let ok = if differences == 0 { 1.0 } else { 0.0 };
+            gauge!("daybook_ledger_ok").set(ok);
+            let differences = u64::try_from(differences).unwrap_or(u64::MAX);
+            gauge!("daybook_ledger_differences").set(gauge_value(differences));
+            let seconds = u64::try_from(at.seconds()).unwrap_or(0);
+            gauge!("daybook_ledger_verified_timestamp_seconds").set(gauge_value(seconds));
+        });
     }
 
     /// The text that Prometheus reads.
@@ -94,6 +126,29 @@ fn describe() {
     describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
     describe_gauge!("daybook_event_seq", "the newest event");
+    describe_counter!("daybook_ledger_attempts_total", "attempts of the worker, by outcome");
+    describe_gauge!("daybook_ledger_due_transfers", "transfers due when the worker last looked");
+    describe_gauge!("daybook_ledger_ok", "1 when the last look found no difference, else 0");
+    describe_gauge!("daybook_ledger_differences", "differences that the last look found");
+    describe_gauge!(
+        "daybook_ledger_verified_timestamp_seconds",
+        Unit::Seconds,
+        "when the ledger was last looked at, since 1970"
+    );
+}
+
+impl Attempts {
+    fn new() -> Self {
+        let counter =
+            |outcome: &'static str| counter!("daybook_ledger_attempts_total", "outcome" => outcome);
+        Self {
+            complete: counter("complete"),
+            held: counter("held"),
+            retried: counter("retried"),
+            failed: counter("failed"),
+            expired: counter("expired"),
+        }
+    }
 }
 
 impl RouteMetrics {

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::app::App;
+use crate::work::{Settler, Verifier};
 
 /// The pause after the system refused to accept, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -50,6 +51,10 @@ pub async fn serve(
         loops.spawn(server.clone().accept(listener));
     }
     loops.spawn(tidy(app.clone(), stop.clone()));
+    loops.spawn(Settler::new(app.clone()).run(stop.clone()));
+    if let Some(verifier) = Verifier::new(app.clone()) {
+        loops.spawn(verifier.run(stop.clone()));
+    }
     loops.close();
     stop.cancelled().await;
     app.stop();

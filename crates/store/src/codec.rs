@@ -1,25 +1,85 @@
 //! Domain values to columns and back; the only place that knows how a row is written.
 
+pub mod ledger;
+pub mod postgres;
+pub mod sqlite;
+
 use daybook_core::stats::{BucketKey, MonthSums, decode_month};
 use daybook_core::time::{Day, Month};
 use daybook_core::{
-    Amount, Currency, Event, EventSeq, EventType, Json, Side, Status, Timestamp, Transaction,
-    TransactionId, TransactionType, UserId,
+    AccountId, Amount, Currency, Event, EventSeq, EventType, Json, Side, Status, Subject,
+    Timestamp, Transaction, TransactionId, TransactionType, TransferId, UserId,
 };
-use rusqlite::Row;
-use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
 use crate::{Error, Result};
 
-/// The columns of an item, in the order in which [`item`] reads and inserts bind them.
-pub const ITEM: &str = "t.pos, t.id, t.type, t.product, t.status, t.side, t.currency, t.digits, \
+/// The columns of an item, in the order in which [`item`] reads them.
+pub const ITEM: &str = "t.id, t.type, t.product, t.status, t.side, t.currency, t.digits, \
     t.amount, t.metadata, t.source, t.external_id, t.version, t.created_at, t.recorded_at, \
-    t.updated_at, t.seq";
+    t.updated_at, t.seq, t.transfer";
+/// How many they are.
+pub const ITEM_COLUMNS: usize = 17;
 
-/// The columns of an event, in the order in which [`event`] reads them.
-pub const EVENT: &str =
-    "e.seq, e.event_type, e.at, e.transaction_id, e.version, e.previous, e.body";
+/// How many columns of an event [`event`] reads: its number, type, time, subject, version, the
+/// event before it, and its body.
+pub const EVENT_COLUMNS: usize = 7;
+
+/// A row, read by the places of its columns; `what` names the column when it is unreadable.
+pub trait Columns {
+    fn maybe_text(&self, at: usize, what: &str) -> Result<Option<&str>>;
+    fn maybe_number(&self, at: usize, what: &str) -> Result<Option<i64>>;
+    fn maybe_bytes(&self, at: usize, what: &str) -> Result<Option<&[u8]>>;
+    fn maybe_uuid(&self, at: usize, what: &str) -> Result<Option<Uuid>>;
+    /// An amount or a balance, in 10^-18 units.
+    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>>;
+    fn flag(&self, at: usize, what: &str) -> Result<bool>;
+
+    fn text(&self, at: usize, what: &str) -> Result<&str> {
+        self.maybe_text(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    fn number(&self, at: usize, what: &str) -> Result<i64> {
+        self.maybe_number(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    fn bytes(&self, at: usize, what: &str) -> Result<&[u8]> {
+        self.maybe_bytes(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    fn uuid(&self, at: usize, what: &str) -> Result<Uuid> {
+        self.maybe_uuid(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    fn atto(&self, at: usize, what: &str) -> Result<i128> {
+        self.maybe_atto(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    /// A number of a narrower kind.
+    fn small<T: TryFrom<i64>>(&self, at: usize, what: &str) -> Result<T> {
+        T::try_from(self.number(at, what)?).map_err(|_| corrupt(what))
+    }
+
+    fn time(&self, at: usize, what: &str) -> Result<Timestamp> {
+        Ok(Timestamp::from_micros(self.number(at, what)?))
+    }
+
+    fn maybe_time(&self, at: usize, what: &str) -> Result<Option<Timestamp>> {
+        Ok(self.maybe_number(at, what)?.map(Timestamp::from_micros))
+    }
+
+    fn maybe_seq(&self, at: usize, what: &str) -> Result<Option<EventSeq>> {
+        Ok(self.maybe_number(at, what)?.map(EventSeq))
+    }
+
+    fn maybe_transfer(&self, at: usize) -> Result<Option<TransferId>> {
+        Ok(self.maybe_uuid(at, "transfer id")?.map(TransferId))
+    }
+
+    fn maybe_string(&self, at: usize, what: &str) -> Result<Option<String>> {
+        Ok(self.maybe_text(at, what)?.map(str::to_owned))
+    }
+}
 
 /// The low bits of a row number, which tell items of one second apart.
 const POS_LOW_BITS: u32 = 29;
@@ -59,85 +119,101 @@ pub fn prefix(user: i64) -> String {
     text.into_iter().map(char::from).collect()
 }
 
-/// An amount as sixteen bytes that sort as it does.
-pub fn amount_bytes(amount: Amount) -> [u8; 16] {
-    amount.atto().to_be_bytes()
-}
-
-fn corrupt(what: &str) -> Error {
+pub fn corrupt(what: &str) -> Error {
     Error::Corrupt { what: format!("a row has an unreadable {what}") }
 }
 
-fn text<'a>(row: &'a Row, at: usize, what: &str) -> Result<&'a str> {
-    row.get_ref(at)?.as_str().map_err(|_| corrupt(what))
-}
-
-fn uuid(row: &Row, at: usize) -> Result<TransactionId> {
-    let bytes = row.get_ref(at)?.as_blob().map_err(|_| corrupt("id"))?;
-    Uuid::from_slice(bytes).map(TransactionId).map_err(|_| corrupt("id"))
-}
-
 /// Reads [`ITEM`], which begins at the first column.
-pub fn item(row: &Row, user: &UserId) -> Result<Transaction> {
-    let amount = row.get_ref(8)?.as_blob().map_err(|_| corrupt("amount"))?;
-    let amount = <[u8; 16]>::try_from(amount).map_err(|_| corrupt("amount"))?;
-    let metadata = text(row, 9, "metadata")?;
-    let named = |at, what| text(row, at, what);
+pub fn item(row: &impl Columns, user: &UserId) -> Result<Transaction> {
+    let metadata = row.text(8, "metadata")?;
     Ok(Transaction {
-        id: uuid(row, 1)?,
+        id: TransactionId(row.uuid(0, "id")?),
         user_id: user.clone(),
-        transaction_type: TransactionType::from_name(named(2, "type")?)
+        transaction_type: TransactionType::from_name(row.text(1, "type")?)
             .ok_or_else(|| corrupt("type"))?,
-        product: named(3, "product")?.to_owned(),
-        status: Status::from_name(named(4, "status")?).ok_or_else(|| corrupt("status"))?,
-        side: Side::from_name(named(5, "side")?).ok_or_else(|| corrupt("side"))?,
-        currency: Currency::new(named(6, "currency")?, row.get(7)?)
-            .ok_or_else(|| corrupt("currency"))?,
-        amount: Amount::from_atto(i128::from_be_bytes(amount)),
+        product: row.text(2, "product")?.to_owned(),
+        status: Status::from_name(row.text(3, "status")?).ok_or_else(|| corrupt("status"))?,
+        side: Side::from_name(row.text(4, "side")?).ok_or_else(|| corrupt("side"))?,
+        currency: currency(row, 5)?,
+        amount: Amount::from_atto(row.atto(7, "amount")?),
         metadata: Json::parse(metadata, usize::MAX).map_err(|_| corrupt("metadata"))?,
-        source: row.get(10)?,
-        external_id: row.get(11)?,
-        version: row.get(12)?,
-        created_at: Timestamp::from_micros(row.get(13)?),
-        recorded_at: Timestamp::from_micros(row.get(14)?),
-        updated_at: row.get::<_, Option<i64>>(15)?.map(Timestamp::from_micros),
-        seq: EventSeq(row.get(16)?),
+        source: row.maybe_string(9, "source")?,
+        external_id: row.maybe_string(10, "external id")?,
+        version: row.small(11, "version")?,
+        created_at: row.time(12, "time")?,
+        recorded_at: row.time(13, "time")?,
+        updated_at: row.maybe_time(14, "time")?,
+        seq: EventSeq(row.number(15, "event number")?),
+        transfer_id: row.maybe_transfer(16)?,
     })
 }
 
-/// Reads [`EVENT`], which begins at the first column.
-pub fn event(row: &Row, user: &UserId) -> Result<Event> {
-    Ok(Event {
-        seq: EventSeq(row.get(0)?),
-        event_type: EventType::from_name(text(row, 1, "event type")?)
-            .ok_or_else(|| corrupt("event type"))?,
-        at: Timestamp::from_micros(row.get(2)?),
-        user_id: user.clone(),
-        transaction_id: uuid(row, 3)?,
-        version: row.get(4)?,
-        previous: row.get::<_, Option<i64>>(5)?.map(EventSeq),
-        body: text(row, 6, "event")?.into(),
+/// What an event is about, as bytes: a number or a UUID.
+pub fn subject_bytes(subject: Subject) -> Vec<u8> {
+    match subject {
+        Subject::Item(id) => id.0.as_bytes().to_vec(),
+        Subject::Account(id) => id.0.to_be_bytes().to_vec(),
+        Subject::Transfer(id) => id.0.as_bytes().to_vec(),
+    }
+}
+
+fn subject(event_type: EventType, bytes: &[u8]) -> Result<Subject> {
+    let uuid = || Uuid::from_slice(bytes).map_err(|_| corrupt("id"));
+    Ok(match event_type {
+        EventType::Created | EventType::Updated | EventType::Deleted => {
+            Subject::Item(TransactionId(uuid()?))
+        }
+        EventType::AccountCreated | EventType::AccountUpdated => {
+            let bytes = bytes.try_into().map_err(|_| corrupt("account"))?;
+            Subject::Account(AccountId(i64::from_be_bytes(bytes)))
+        }
+        EventType::Submitted | EventType::Completed | EventType::Failed | EventType::RolledBack => {
+            Subject::Transfer(TransferId(uuid()?))
+        }
     })
+}
+
+/// Reads an event, which begins at the first column.
+pub fn event(row: &impl Columns, user: Option<UserId>) -> Result<Event> {
+    let event_type = EventType::from_name(row.text(1, "event type")?);
+    let event_type = event_type.ok_or_else(|| corrupt("event type"))?;
+    Ok(Event {
+        seq: EventSeq(row.number(0, "event number")?),
+        event_type,
+        at: row.time(2, "time")?,
+        user_id: user,
+        subject: subject(event_type, row.bytes(3, "subject")?)?,
+        version: row.small(4, "version")?,
+        previous: row.maybe_seq(5, "event number")?,
+        body: row.text(6, "event")?.into(),
+    })
+}
+
+/// Reads a user's name, where there is one.
+pub fn maybe_user(row: &impl Columns, at: usize) -> Result<Option<UserId>> {
+    let name = row.maybe_text(at, "user")?;
+    name.map(UserId::parse).transpose().map_err(|_| corrupt("user"))
 }
 
 /// Reads a user's name.
-pub fn user(row: &Row, at: usize) -> Result<UserId> {
-    UserId::parse(text(row, at, "user")?).map_err(|_| corrupt("user"))
+pub fn user(row: &impl Columns, at: usize) -> Result<UserId> {
+    UserId::parse(row.text(at, "user")?).map_err(|_| corrupt("user"))
 }
 
-/// The currency of a bucket: its code and digits, two columns from `at` on.
-pub fn currency(row: &Row, at: usize) -> Result<Currency> {
-    Currency::new(text(row, at, "currency")?, row.get(at + 1)?).ok_or_else(|| corrupt("currency"))
+/// A currency: its code and digits, two columns from `at` on.
+pub fn currency(row: &impl Columns, at: usize) -> Result<Currency> {
+    let (code, digits) = (row.text(at, "currency")?, row.small(at + 1, "currency")?);
+    Currency::new(code, digits).ok_or_else(|| corrupt("currency"))
 }
 
-/// The statistics of a month.
-pub fn month(sums: ValueRef, counts: ValueRef, updated_at: i64) -> Result<MonthSums> {
-    let blob = |value: ValueRef| value.as_blob().map(<[u8]>::to_vec).map_err(|_| corrupt("month"));
-    let updated_at = Timestamp::from_micros(updated_at);
-    decode_month(&blob(sums)?, &blob(counts)?, updated_at).ok_or_else(|| corrupt("month"))
+/// The statistics of a month: its sums, its counts and its last change, three columns.
+pub fn month(row: &impl Columns, [sums, counts, at]: [usize; 3]) -> Result<MonthSums> {
+    let (sums, counts) = (row.bytes(sums, "month")?, row.bytes(counts, "month")?);
+    decode_month(sums, counts, row.time(at, "time")?).ok_or_else(|| corrupt("month"))
 }
 
 /// What identifies the statistics of a day besides its user; day 0 is the whole month.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     pub code: String,
     pub digits: u8,
@@ -158,8 +234,9 @@ impl Place {
 }
 
 /// The day of a month and a day's number in it, two columns from `at` on.
-pub fn day(row: &Row, at: usize) -> Result<Day> {
-    Ok(Day(Month(row.get(at)?).first_day().0 + row.get::<_, i32>(at + 1)? - 1))
+pub fn day(row: &impl Columns, at: usize) -> Result<Day> {
+    let month = Month(row.small(at, "month")?);
+    Ok(Day(month.first_day().0 + row.small::<i32>(at + 1, "day")? - 1))
 }
 
 #[cfg(test)]

@@ -2,8 +2,16 @@
 //! The books change in exactly one method, [`Store::commit`].
 
 mod codec;
+mod dictionary;
+mod fold;
+mod group;
+mod page;
+mod postgres;
+mod postings;
 mod sql;
 mod sqlite;
+mod statistics;
+mod verify;
 
 pub use sqlite::backup_file;
 
@@ -13,9 +21,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use daybook_core::cursor::Position;
+use daybook_core::query::{AccountsQuery, EntriesQuery, TransfersQuery};
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
+use daybook_core::transfer::Entry;
 use daybook_core::write_set::Reply;
-use daybook_core::{Event, EventSeq, Query, Submission, Transaction, TransactionId, UserId};
+use daybook_core::{
+    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
+    Transfer, TransferId, UserId,
+};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -28,6 +41,11 @@ pub enum Error {
     DiskFull,
     #[error("the store is closed")]
     Closed,
+    /// The reason is for the log: it names hosts.
+    #[error("the database cannot be reached")]
+    Away { reason: String },
+    #[error("a database server makes its own copies; use its tools, such as pg_dump")]
+    NoBackup,
     #[error("the question took longer than {limit:?}; ask for less, or page with a cursor")]
     TooBroad { limit: Duration },
     #[error("the answer has {points} points, more than {max}; ask for a longer interval")]
@@ -38,12 +56,33 @@ pub enum Error {
     TooNew { path: PathBuf, found: i64, known: i64 },
     #[error("'{}' cannot be opened: {reason}", path.display())]
     CannotOpen { path: PathBuf, reason: String },
-    #[error("'{url}' is no store; write sqlite:FILE")]
+    #[error("'{url}' is no store; write sqlite:FILE or postgres://HOST/DATABASE")]
     BadUrl { url: String },
     #[error("the store is damaged: {what}")]
     Corrupt { what: String },
     #[error("the store failed")]
     Driver(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The same error once more, where all submissions of a group fail alike.
+    fn for_all(&self) -> Option<Self> {
+        match self {
+            Self::Busy => Some(Self::Busy),
+            Self::DiskFull => Some(Self::DiskFull),
+            Self::Away { reason } => Some(Self::Away { reason: reason.clone() }),
+            Self::Closed
+            | Self::NoBackup
+            | Self::TooBroad { .. }
+            | Self::TooManyPoints { .. }
+            | Self::Locked { .. }
+            | Self::TooNew { .. }
+            | Self::CannotOpen { .. }
+            | Self::BadUrl { .. }
+            | Self::Corrupt { .. }
+            | Self::Driver(_) => None,
+        }
+    }
 }
 
 /// One page of an answer.
@@ -54,6 +93,48 @@ pub struct Page {
     pub total: Option<u64>,
     /// Where the next page begins; `None` when this one is the last.
     pub next: Option<Position>,
+}
+
+/// Part of a list that is paged by a position.
+#[derive(Clone, Debug)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    /// Whether the list goes on.
+    pub has_more: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), has_more: false }
+    }
+}
+
+impl<T> List<T> {
+    /// Keeps the page's items; one item more says that there is a next page.
+    fn cut(mut items: Vec<T>, limit: u32) -> Self {
+        let has_more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        Self { items, has_more }
+    }
+}
+
+/// Transfers that somebody must look at.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// To be tried.
+    pub waiting: Vec<TransferId>,
+    /// Whose hold is over.
+    pub expired: Vec<TransferId>,
+    /// When the first of those is due that are not due yet.
+    pub next: Option<Timestamp>,
+}
+
+/// What a look at the whole ledger found.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerVerified {
+    pub accounts: u64,
+    pub transfers: u64,
+    pub differences: Vec<Difference>,
 }
 
 /// What happened to a user's items after a position in the log.
@@ -81,7 +162,7 @@ pub struct Status {
 /// A difference that `verify` found between what should be and what is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which part of the store: `statistics`, `search`, `events`, `rows`, `file`.
+    /// Which part of the store: `statistics`, `search`, `events`, `rows`, `ledger`, `file`.
     pub part: &'static str,
     pub what: String,
 }
@@ -92,6 +173,8 @@ pub struct Verified {
     pub items: u64,
     pub events: u64,
     pub buckets: u64,
+    pub accounts: u64,
+    pub transfers: u64,
     pub differences: Vec<Difference>,
 }
 
@@ -123,6 +206,17 @@ pub trait Store: Send + Sync {
         group_by: GroupBy,
     ) -> Result<Vec<Series>>;
 
+    async fn account(&self, id: AccountId) -> Result<Option<Holding>>;
+    async fn accounts(&self, query: AccountsQuery) -> Result<List<Holding>>;
+    /// The account with the balance that it had at a moment; what is held now stays as it is.
+    async fn balance_at(&self, id: AccountId, at: Timestamp) -> Result<Option<Holding>>;
+    /// A page of an account's statement; `None` when there is no such account.
+    async fn entries(&self, query: EntriesQuery) -> Result<Option<List<Entry>>>;
+    async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>>;
+    async fn transfers(&self, query: TransfersQuery) -> Result<List<Transfer>>;
+    /// The transfers that are to be tried or let go by now.
+    async fn due(&self, at: Timestamp, limit: u32) -> Result<Due>;
+
     /// Every version of an item, oldest first, deleted ones included; empty when there never was one.
     async fn history(&self, id: TransactionId) -> Result<Vec<Event>>;
     /// The events of one user's items after a position.
@@ -139,6 +233,8 @@ pub trait Store: Send + Sync {
     async fn backup(&self, target: &Path, progress: Progress<'_>) -> Result<()>;
     /// Recomputes everything that follows from the items and names every difference.
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified>;
+    /// The part of [`Store::verify`] that is about accounts and transfers.
+    async fn verify_ledger(&self) -> Result<LedgerVerified>;
     /// Finishes what was accepted and lets go of the file.
     async fn close(&self);
 }
@@ -170,7 +266,19 @@ impl Default for Options {
     }
 }
 
-/// Opens a store, bringing its schema up to date: `sqlite:FILE`.
+/// The URL of a store without user, password and options, for messages.
+#[must_use]
+pub fn public_name(url: &str) -> String {
+    if url.starts_with("sqlite:") { url.to_owned() } else { postgres::public_name(url) }
+}
+
+/// The URL of a store with its password hidden, for a configuration that is shown.
+#[must_use]
+pub fn masked(url: &str) -> String {
+    if url.starts_with("sqlite:") { url.to_owned() } else { postgres::masked(url) }
+}
+
+/// Opens a store, bringing its schema up to date: `sqlite:FILE` or `postgres://HOST/DATABASE`.
 ///
 /// # Errors
 /// When the URL names no store, or the file is another process's, read-only, damaged or newer.
@@ -183,6 +291,9 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
             let opened = opening.await.map_err(|error| Error::Driver(Box::new(error)))?;
             Ok(Arc::new(opened?))
         }
-        _ => Err(Error::BadUrl { url: url.to_owned() }),
+        Some(("postgres" | "postgresql", place)) if place.starts_with("//") => {
+            Ok(Arc::new(postgres::Postgres::open(url, options).await?))
+        }
+        _ => Err(Error::BadUrl { url: public_name(url) }),
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod checkpoint;
 mod counts;
+mod ledger;
 mod pool;
 mod read;
 mod schema;
@@ -13,19 +14,32 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use daybook_core::query::{AccountsQuery, EntriesQuery, TransfersQuery};
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
+use daybook_core::transfer::Entry;
 use daybook_core::write_set::Reply;
-use daybook_core::{Event, EventSeq, Query, Submission, Transaction, TransactionId, UserId};
+use daybook_core::{
+    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
+    Transfer, TransferId, UserId,
+};
 
 pub use backup::backup_file;
 
 use self::counts::Counts;
 use self::pool::Pool;
-use self::writer::Writer;
-use crate::{Changes, Error, Options, Page, Progress, Result, Status, Store, Verified};
+use self::writer::Writing;
+use crate::group::Writer;
+use crate::page;
+use crate::{
+    Changes, Due, Error, LedgerVerified, List, Options, Page, Progress, Result, Status, Store,
+    Verified,
+};
+
+/// How many steps of SQLite's machine a long look takes between two looks at whether to end.
+const STEPS_PER_LOOK: i32 = 20_000;
 
 /// What the writer and the readers share.
 #[derive(Debug)]
@@ -34,6 +48,8 @@ pub struct Shared {
     seq: AtomicI64,
     /// How many items users have.
     counts: Counts,
+    /// Whether the store is about to end, and long looks with it.
+    closing: AtomicBool,
 }
 
 /// An open store.
@@ -47,10 +63,14 @@ pub struct Sqlite {
 impl Sqlite {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let opened = schema::open(path)?;
-        let shared =
-            Arc::new(Shared { seq: AtomicI64::new(opened.seq.0), counts: Counts::default() });
+        let shared = Arc::new(Shared {
+            seq: AtomicI64::new(opened.seq.0),
+            counts: Counts::default(),
+            closing: AtomicBool::new(false),
+        });
         let pool = Pool::open(path, &options)?;
-        let writer = Writer::start(path, opened, Arc::clone(&shared), options)?;
+        let writing = Writing::new(path, opened, Arc::clone(&shared), options.replies_kept)?;
+        let writer = Writer::start(writing, &options)?;
         Ok(Self { path: path.to_owned(), shared, writer, pool })
     }
 }
@@ -67,7 +87,7 @@ impl Store for Sqlite {
 
     async fn transactions(&self, query: Query) -> Result<Page> {
         let counts = &self.shared.counts;
-        let begun = read::counts_all(&query).then(|| counts.get_or_begin(&query.user_id));
+        let begun = page::counts_all(&query).then(|| counts.get_or_begin(&query.user_id));
         let known = begun.and_then(std::result::Result::ok);
         let user = query.user_id.clone();
         let quick = read::is_quick(&query, known);
@@ -105,6 +125,34 @@ impl Store for Sqlite {
                 statistics::series(conn, &user, &span, &currencies, interval, &group_by)
             })
             .await
+    }
+
+    async fn account(&self, id: AccountId) -> Result<Option<Holding>> {
+        self.pool.run_quick(move |conn| ledger::read::account(conn, id)).await
+    }
+
+    async fn accounts(&self, query: AccountsQuery) -> Result<List<Holding>> {
+        self.pool.run(move |conn| ledger::read::accounts(conn, &query)).await
+    }
+
+    async fn balance_at(&self, id: AccountId, at: Timestamp) -> Result<Option<Holding>> {
+        self.pool.run_quick(move |conn| ledger::read::balance_at(conn, id, at)).await
+    }
+
+    async fn entries(&self, query: EntriesQuery) -> Result<Option<List<Entry>>> {
+        self.pool.run_quick(move |conn| ledger::read::entries(conn, &query)).await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {
+        self.pool.run_quick(move |conn| ledger::read::transfer(conn, id)).await
+    }
+
+    async fn transfers(&self, query: TransfersQuery) -> Result<List<Transfer>> {
+        self.pool.run(move |conn| ledger::read::transfers(conn, &query)).await
+    }
+
+    async fn due(&self, at: Timestamp, limit: u32) -> Result<Due> {
+        self.pool.run(move |conn| ledger::read::due(conn, at, limit)).await
     }
 
     async fn history(&self, id: TransactionId) -> Result<Vec<Event>> {
@@ -145,7 +193,23 @@ impl Store for Sqlite {
         tokio::task::block_in_place(|| verify::verify(&conn, progress))
     }
 
+    async fn verify_ledger(&self) -> Result<LedgerVerified> {
+        let (path, shared) = (self.path.clone(), Arc::clone(&self.shared));
+        let looking = tokio::task::spawn_blocking(move || {
+            let mut conn = pool::reader(&path)?;
+            let closing = move || shared.closing.load(Ordering::Relaxed);
+            conn.progress_handler(STEPS_PER_LOOK, Some(closing))?;
+            conn.execute_batch("begin")?;
+            ledger::verify::verify(&conn, &|_, _| {})
+        });
+        match looking.await.map_err(|error| Error::Driver(Box::new(error)))? {
+            Err(Error::TooBroad { .. }) => Err(Error::Closed),
+            found => found,
+        }
+    }
+
     async fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
         self.pool.close();
         self.writer.close().await;
         tracing::debug!(path = %self.path.display(), "store closed");

@@ -10,7 +10,8 @@ use crate::transaction::{Side, Transaction, TransactionType};
 pub struct P2p;
 
 /// Who is at the other end, the best name first.
-const PEER: &[&str] = &["peer_name", "peer_email", "peer_phone", "peer_username", "peer_id"];
+pub(crate) const PEER: &[&str] =
+    &["peer_name", "peer_email", "peer_phone", "peer_username", "peer_id"];
 
 impl Kind for P2p {
     fn transaction_type(&self) -> TransactionType {

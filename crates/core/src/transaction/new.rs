@@ -1,11 +1,11 @@
 //! A request to record a transaction.
 
-use super::input::{
+use super::{Side, Status, Transaction, TransactionType, Vocabulary};
+use crate::id::{EventSeq, TransactionId, UserId};
+use crate::input::{
     Reader, read_currency, read_metadata, read_name, read_product, read_side, read_status,
     read_time, read_type, read_user,
 };
-use super::{Side, Status, Transaction, TransactionType, Vocabulary};
-use crate::id::{EventSeq, TransactionId, UserId};
 use crate::json::Json;
 use crate::limits::{EXTERNAL_ID_CHARS_MAX, SOURCE_CHARS_MAX};
 use crate::money::{Amount, Currency};
@@ -100,6 +100,7 @@ impl NewTransaction {
             metadata: self.metadata,
             source: self.source,
             external_id: self.external_id,
+            transfer_id: None,
             version: 1,
             created_at: self.created_at.unwrap_or(at),
             recorded_at: at,

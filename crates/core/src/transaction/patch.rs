@@ -1,10 +1,10 @@
 //! Changes of an item: read from a request, applied to what is stored.
 
-use super::input::{
+use super::{Side, Status, Transaction, Vocabulary};
+use crate::input::{
     Reader, check_metadata, read_amount_text, read_metadata, read_product, read_side, read_status,
     read_time,
 };
-use super::{Side, Status, Transaction, Vocabulary};
 use crate::json::Json;
 use crate::money::Amount;
 use crate::rejection::{FieldError, Rejection};

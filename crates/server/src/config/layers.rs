@@ -15,6 +15,9 @@ const FILE_VARIABLE: &str = "DAYBOOK_CONFIG";
 /// The file that is read when none is named and it is there.
 const FILE_DEFAULT: &str = "daybook.toml";
 
+/// Numbers whose zero turns something off.
+const MAY_BE_ZERO: &[&str] = &["ledger.verify_interval_s"];
+
 /// Who set a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -113,7 +116,13 @@ impl Effective {
                     };
                     let name = key.rsplit('.').next().unwrap_or(&key);
                     let secret = key == "secret" && value.as_str() != Some("");
-                    let shown = if secret { "\"********\"".to_owned() } else { inline(value) };
+                    let shown = match value.as_str() {
+                        _ if secret => "\"********\"".to_owned(),
+                        Some(url) if key == "store" => {
+                            inline(&Value::String(daybook_store::masked(url)))
+                        }
+                        _ => inline(value),
+                    };
                     text.push_str(&format!("{name} = {shown} # {origin}\n"));
                 }
             }
@@ -203,7 +212,7 @@ impl Layers {
             let nearest = nearest(key, self.values.keys().map(String::as_str), '.');
             return Err(Error::Unknown { key: key.to_owned(), origin, nearest });
         };
-        if let Some(expected) = mismatch(old, &value) {
+        if let Some(expected) = mismatch(key, old, &value) {
             return Err(Error::Wrong { key: key.to_owned(), origin, expected });
         }
         (*old, *old_origin) = (value, origin);
@@ -283,12 +292,13 @@ fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 /// What is expected instead, when a value cannot stand where the old one stood.
-fn mismatch(old: &Value, new: &Value) -> Option<String> {
+fn mismatch(key: &str, old: &Value, new: &Value) -> Option<String> {
     let expected = match (old, new) {
         (Value::String(_), Value::String(_)) | (Value::Boolean(_), Value::Boolean(_)) => {
             return None;
         }
         (Value::Integer(_), Value::Integer(number)) if *number >= 1 => return None,
+        (Value::Integer(_), Value::Integer(0)) if MAY_BE_ZERO.contains(&key) => return None,
         (Value::Array(_), Value::Array(items)) if items.iter().all(Value::is_str) => return None,
         (Value::Table(_), Value::Table(inner)) if inner.values().all(is_digits) => return None,
         (Value::String(_), _) => "a text in quotes",

@@ -4,11 +4,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use daybook_core::query::Paging;
 use daybook_core::write_set::Recorded;
-use daybook_core::{EventSeq, Outcome, Transaction};
-use daybook_store::Page;
+use daybook_core::{EventSeq, Holding, Outcome, Subject, Transaction, Transfer, cursor};
+use daybook_store::{List, Page};
 use serde::Serialize;
 
 use super::error::{Error, Result};
+use super::request::PrefersAsync;
 use crate::app::Done;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -35,6 +36,23 @@ pub fn item(item: &Transaction) -> Response {
     response
 }
 
+/// One account as it stands.
+pub fn account(holding: &Holding) -> Response {
+    let mut response = json(StatusCode::OK, holding.to_json());
+    put_version(response.headers_mut(), holding.account.version);
+    response
+}
+
+/// One transfer as it stands.
+pub fn transfer(transfer: &Transfer) -> Response {
+    let mut response = json(StatusCode::OK, transfer.to_json());
+    // An attempt that failed changes what is read without making a new version.
+    let (version, attempts) = (transfer.version, transfer.retry_count);
+    let tag = if attempts == 0 { version.to_string() } else { format!("{version}.{attempts}") };
+    put_tag(response.headers_mut(), &tag);
+    response
+}
+
 /// That the reader's copy is the newest one.
 pub fn not_modified(version: u32) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
@@ -47,7 +65,11 @@ pub fn done(done: &Done) -> Result<Response> {
     let mut response = match &done.outcome {
         Outcome::Created(recorded) => {
             let mut response = recorded_item(StatusCode::CREATED, recorded);
-            let path = format!("/api/v1/transactions/{}", recorded.id);
+            let path = match recorded.subject {
+                Subject::Item(id) => format!("/api/v1/transactions/{id}"),
+                Subject::Account(id) => format!("/api/v1/accounts/{id}"),
+                Subject::Transfer(id) => format!("/api/v1/transfers/{id}"),
+            };
             let location = HeaderValue::try_from(path).map_err(|e| Error::Internal(e.into()))?;
             response.headers_mut().insert(header::LOCATION, location);
             response
@@ -58,6 +80,17 @@ pub fn done(done: &Done) -> Result<Response> {
         Outcome::Deleted(_) => StatusCode::NO_CONTENT.into_response(),
     };
     put_commit(response.headers_mut(), done.seq, done.replayed);
+    Ok(response)
+}
+
+/// What a write did that leaves the rest to a worker.
+pub fn accepted(done: &Done) -> Result<Response> {
+    let mut response = self::done(done)?;
+    if response.status() == StatusCode::CREATED {
+        *response.status_mut() = StatusCode::ACCEPTED;
+        let applied = HeaderValue::from_static(PrefersAsync::NAME);
+        response.headers_mut().insert("preference-applied", applied);
+    }
     Ok(response)
 }
 
@@ -76,10 +109,33 @@ pub fn put_commit(headers: &mut HeaderMap, seq: EventSeq, replayed: bool) {
 }
 
 fn put_version(headers: &mut HeaderMap, version: u32) {
+    put_tag(headers, &version.to_string());
+}
+
+fn put_tag(headers: &mut HeaderMap, tag: &str) {
     // Digits and quotes are always a header value.
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) {
         headers.insert(header::ETAG, tag);
     }
+}
+
+/// One page of a list; `place` is where an item stands in it.
+pub fn list<T: Serialize>(
+    list: &List<T>,
+    place: impl Fn(&T) -> i64,
+    digest: u128,
+    limit: u32,
+) -> Result<Response> {
+    #[derive(Serialize)]
+    struct Body<'a, T> {
+        items: &'a [T],
+        next_cursor: Option<String>,
+        has_more: bool,
+        limit: u32,
+    }
+    let last = list.items.last().filter(|_| list.has_more);
+    let next_cursor = last.map(|last| cursor::encode_number(place(last), digest));
+    of(&Body { items: &list.items, next_cursor, has_more: list.has_more, limit })
 }
 
 /// One page of a feed, by number or by cursor.

@@ -11,7 +11,7 @@ use super::answer;
 use super::caller::HasToken;
 use super::error::{Error, Result};
 use super::limit::JsonBody;
-use super::request::Params;
+use super::request::{Params, unknown_fields};
 use super::schema::{self, BodyProblems, MeBody, ReadProblems, TokenBody, TokenRequest};
 use crate::app::App;
 use crate::auth::{Scope, Subject};
@@ -55,11 +55,8 @@ fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
         Some(Err(_)) => Err(("TYPE", "a text in quotes is expected here".to_owned())),
         Some(Ok(text)) => UserId::parse(&text).map_err(|detail| ("USER_ID", detail)),
     };
-    let unknown = fields.0.iter().filter(|(name, _)| name != "user_id").map(|(name, _)| {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        FieldError::new(pointer, "UNKNOWN_FIELD", format!("there is no field `{name}`"))
-    });
-    let mut errors: Vec<FieldError> = unknown.collect();
+    fields.0.retain(|(name, _)| name != "user_id");
+    let mut errors = unknown_fields(&fields);
     match user {
         Ok(user) if errors.is_empty() => return Ok(user),
         Ok(_) => {}
@@ -82,7 +79,7 @@ struct Me {
 pub async fn me(HasToken(identity): HasToken, params: Params) -> Result<Response> {
     params.only(&[])?;
     let scopes = match identity.scopes.as_slice() {
-        [] => &[Scope::FeedRead, Scope::FeedWrite],
+        [] => Scope::OF_USERS,
         given => given,
     };
     let scopes = scopes.iter().map(|scope| scope.name()).collect();

@@ -46,17 +46,38 @@ pub async fn create(
     key: Key,
     request: Request,
 ) -> Result<Response> {
-    let atomic = atomic(&params)?;
+    let items = Items { name: "transaction", read: record };
+    commit(&app, caller, &params, key, request, items).await
+}
+
+/// What the items of a batch are.
+#[derive(Clone, Copy)]
+pub(super) struct Items {
+    /// Under this name a result shows its item.
+    pub name: &'static str,
+    pub read: fn(&str, &Caller, &App) -> std::result::Result<Action, Rejection>,
+}
+
+/// Reads a batch, commits it and says what became of each item.
+pub(super) async fn commit(
+    app: &App,
+    caller: Caller,
+    params: &Params,
+    key: Key,
+    request: Request,
+    items: Items,
+) -> Result<Response> {
+    let atomic = atomic(params)?;
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers)?;
     let _place = app.batch_place().await.ok_or(Error::Overloaded)?;
-    let bytes = limit::read(&parts.headers, body, app.settings().batch_body_max, &app).await?;
+    let bytes = limit::read(&parts.headers, body, app.settings().batch_body_max, app).await?;
     let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotUtf8)?;
     let read = {
         let app = app.clone();
         move || {
             let key = key.bind(&caller, text.as_bytes());
-            Ok::<_, Error>((key, form.read(&text, &caller, &app)?))
+            Ok::<_, Error>((key, form.read(&text, &caller, &app, items)?))
         }
     };
     let large = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| {
@@ -68,7 +89,7 @@ pub async fn create(
     });
     let (key, actions) = if large { apart(read).await?? } else { read()? };
     let reply = app.commit(key, atomic, actions).await?;
-    let response = move || results(reply, atomic);
+    let response = move || results(reply, atomic, items.name);
     if large { apart(response).await? } else { response() }
 }
 
@@ -110,7 +131,7 @@ impl Form {
         Err(Error::UnsupportedMediaType { expected: "application/json or application/x-ndjson" })
     }
 
-    fn read(self, text: &str, caller: &Caller, app: &App) -> Result<Vec<Action>> {
+    fn read(self, text: &str, caller: &Caller, app: &App, kind: Items) -> Result<Vec<Action>> {
         let items: Vec<&str> = match self {
             Self::Array => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
@@ -128,7 +149,7 @@ impl Form {
         if items.len() > BATCH_ITEMS_MAX {
             return Err(Error::BatchTooLong { max: BATCH_ITEMS_MAX });
         }
-        let items = items.into_iter().map(|item| record(item, caller, app));
+        let items = items.into_iter().map(|item| (kind.read)(item, caller, app));
         Ok(items.map(|item| item.unwrap_or_else(Action::Refused)).collect())
     }
 }
@@ -141,7 +162,7 @@ fn record(item: &str, caller: &Caller, app: &App) -> std::result::Result<Action,
     Ok(Action::Record(new))
 }
 
-fn results(reply: Reply, atomic: bool) -> Result<Response> {
+fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     // A key that was used for another batch says nothing about single items.
     if reply.verdicts.iter().any(|verdict| matches!(verdict, Err(Rejection::KeyReused))) {
         return Err(Rejection::KeyReused.into());
@@ -159,17 +180,17 @@ fn results(reply: Reply, atomic: bool) -> Result<Response> {
         match verdict {
             Ok(Outcome::Created(recorded)) => {
                 created += 1;
-                open(201, "transaction");
+                open(201, item_name);
                 out.extend_from_slice(recorded.body.as_bytes());
             }
             Ok(Outcome::Updated(recorded)) => {
                 updated += 1;
-                open(200, "transaction");
+                open(200, item_name);
                 out.extend_from_slice(recorded.body.as_bytes());
             }
             Ok(Outcome::Unchanged(recorded)) => {
                 unchanged += 1;
-                open(200, "transaction");
+                open(200, item_name);
                 out.extend_from_slice(recorded.body.as_bytes());
             }
             // A batch erases nothing.

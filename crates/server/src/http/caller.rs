@@ -20,12 +20,10 @@ pub enum Caller {
     Known(Identity),
 }
 
-/// A caller who may read items and statistics.
-pub struct CanRead(pub Caller);
-/// A caller who may write items.
-pub struct CanWrite(pub Caller);
 /// A caller with a valid token.
 pub struct HasToken(pub Identity);
+/// A caller who may look at the whole; never a user.
+pub struct IsOperator;
 
 /// Where the request's log line learns whose request it was.
 #[derive(Clone, Default)]
@@ -56,6 +54,14 @@ impl Caller {
             return Ok(());
         }
         Err(Error::NotYou { user_id: user_id.clone() })
+    }
+
+    /// Refuses what the owner of an account may not do to it.
+    ///
+    /// # Errors
+    /// When the token is a user's.
+    pub fn check_operator(&self, what: &'static str) -> Result<()> {
+        if self.user().is_some() { Err(Error::NotForUsers { what }) } else { Ok(()) }
     }
 
     /// What keeps the idempotency keys of callers apart.
@@ -102,19 +108,42 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<App> for CanRead {
-    type Rejection = Error;
+/// Declares extractors that let callers with a scope pass.
+macro_rules! rights {
+    ($($(#[$doc:meta])* $name:ident = $scope:ident;)+) => {$(
+        $(#[$doc])*
+        pub struct $name(pub Caller);
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Caller::of(parts, app)?.may(Scope::FeedRead).map(Self)
-    }
+        impl FromRequestParts<App> for $name {
+            type Rejection = Error;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+                Caller::of(parts, app)?.may(Scope::$scope).map(Self)
+            }
+        }
+    )+};
 }
 
-impl FromRequestParts<App> for CanWrite {
+rights! {
+    /// A caller who may read items and statistics.
+    CanRead = FeedRead;
+    /// A caller who may write items.
+    CanWrite = FeedWrite;
+    /// A caller who may read accounts and transfers.
+    CanReadLedger = LedgerRead;
+    /// A caller who may open accounts and move money.
+    CanWriteLedger = LedgerWrite;
+}
+
+impl FromRequestParts<App> for IsOperator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Caller::of(parts, app)?.may(Scope::FeedWrite).map(Self)
+        let caller = Caller::of(parts, app)?;
+        if caller.user().is_some() {
+            return Err(Error::MissingScope { scope: Scope::Ops.name() });
+        }
+        caller.may(Scope::Ops).map(|_| Self)
     }
 }
 

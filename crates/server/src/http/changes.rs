@@ -8,7 +8,7 @@ use daybook_core::id::fnv128;
 use daybook_core::limits::SYNC_PAGE_MAX;
 use daybook_core::query::QueryError;
 use daybook_core::{
-    Event, EventSeq, EventType, Rejection, Timestamp, TransactionId, UserId, cursor,
+    Event, EventSeq, EventType, Rejection, Subject, Timestamp, TransactionId, UserId, cursor,
 };
 use daybook_store::Changes;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use super::caller::CanRead;
 use super::error::{Error, Result};
-use super::request::{Id, Params, Reader};
+use super::request::{Id, Params, Reader, position};
 use super::schema::{
     HistoryBody, IdParam, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams,
 };
@@ -57,7 +57,8 @@ pub async fn history(
     let owner = owner(&caller, &params)?;
     let events = app.store().history(id).await?;
     let first = events.first().ok_or(Rejection::NotFound { id })?;
-    check_owner(id, owner.as_ref(), &first.user_id)?;
+    let user = first.user_id.as_ref().ok_or(Rejection::NotFound { id })?;
+    check_owner(id, owner.as_ref(), user)?;
     let items = events.iter().map(|event| {
         Ok(Version {
             version: event.version,
@@ -87,30 +88,13 @@ pub async fn sync(
     params.only(&["user_id", "cursor", "limit"])?;
     let mut reader = Reader::new(&params);
     let named = reader.user();
-    let (cursor, limit) = (reader.one("cursor"), limit(&mut reader));
+    let (cursor, limit) = (reader.one("cursor"), reader.limit(LIMIT_DEFAULT, SYNC_PAGE_MAX));
     reader.finish()?;
     let user = caller.user().cloned().or(named).ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
-    let after = match cursor {
-        None | Some("") => EventSeq(0),
-        Some(text) => cursor::decode_log(text, digest).ok_or(QueryError::BadCursor)?,
-    };
+    let after = EventSeq(position(cursor, digest)?.unwrap_or(0));
     let changes = app.store().changes(user, after, limit).await?;
     answer::of(&Sync::of(&changes, digest)?)
-}
-
-fn limit(reader: &mut Reader<'_>) -> u32 {
-    let Some(text) = reader.one("limit") else {
-        return LIMIT_DEFAULT;
-    };
-    match text.parse() {
-        Ok(limit) if (1..=SYNC_PAGE_MAX).contains(&limit) => limit,
-        _ => {
-            let detail = format!("`limit` is a whole number from 1 to {SYNC_PAGE_MAX}");
-            reader.error("limit", "RANGE", detail);
-            LIMIT_DEFAULT
-        }
-    }
 }
 
 fn digest(user: &UserId) -> u128 {
@@ -135,35 +119,30 @@ impl<'a> Sync<'a> {
     /// Folds the events of each item into one change.
     fn of(changes: &'a Changes, digest: u128) -> Result<Self> {
         let mut places: HashMap<TransactionId, usize> = HashMap::new();
-        let mut items: Vec<(EventType, &Event)> = Vec::new();
+        let mut items: Vec<(TransactionId, EventType, &Event)> = Vec::new();
         for event in &changes.events {
-            let place = *places.entry(event.transaction_id).or_insert(items.len());
+            let Subject::Item(id) = event.subject else { continue };
+            let place = *places.entry(id).or_insert(items.len());
             match items.get_mut(place) {
-                Some((_, last)) => *last = event,
-                None => items.push((event.event_type, event)),
+                Some((_, _, last)) => *last = event,
+                None => items.push((id, event.event_type, event)),
             }
         }
         let mut sync = Self {
             added: Vec::new(),
             modified: Vec::new(),
             removed: Vec::new(),
-            next_cursor: cursor::encode_log(changes.next, digest),
+            next_cursor: cursor::encode_number(changes.next.0, digest),
             has_more: changes.has_more,
         };
-        for (first, last) in items {
-            match (first, last.event_type) {
+        for (id, first, last) in items {
+            let was_there = first != EventType::Created;
+            match last.event_type {
+                EventType::Deleted if was_there => sync.removed.push(Removed { id }),
                 // The reader never saw it.
-                (EventType::Created, EventType::Deleted) => {}
-                (EventType::Updated | EventType::Deleted, EventType::Deleted) => {
-                    sync.removed.push(Removed { id: last.transaction_id });
-                }
-                (EventType::Created, EventType::Created | EventType::Updated) => {
-                    sync.added.push(raw(last)?);
-                }
-                (
-                    EventType::Updated | EventType::Deleted,
-                    EventType::Created | EventType::Updated,
-                ) => sync.modified.push(raw(last)?),
+                EventType::Deleted => {}
+                _ if was_there => sync.modified.push(raw(last)?),
+                _ => sync.added.push(raw(last)?),
             }
         }
         Ok(sync)
@@ -184,8 +163,8 @@ mod tests {
             seq: EventSeq(seq),
             event_type,
             at: Timestamp::default(),
-            user_id: UserId::parse("ann").expect("a user id"),
-            transaction_id: TransactionId(uuid::Uuid::from_u128(id)),
+            user_id: UserId::parse("ann").ok(),
+            subject: Subject::Item(TransactionId(uuid::Uuid::from_u128(id))),
             version: 1,
             previous: None,
             body: format!("{{\"seq\":{seq}}}").into(),

@@ -52,6 +52,9 @@ pub fn base() -> OpenApi {
         .tags(Some([
             tag("feed", "A user's transactions."),
             tag("statistics", "A user's totals."),
+            tag("accounts", "What holds money, and its statements."),
+            tag("transfers", "Movements of money between accounts."),
+            tag("ledger", "The proof that it adds up."),
             tag("access", "Who calls."),
             tag("operations", "How the server is."),
         ]))

@@ -29,6 +29,10 @@ pub enum Error {
     MethodNotAllowed,
     #[error("Invalid transaction ID format: '{text}' is not a UUID")]
     BadTransactionId { text: String },
+    #[error("Invalid account ID format: '{text}' is not a whole number")]
+    BadAccountId { text: String },
+    #[error("Invalid transfer ID format: '{text}' is not a UUID")]
+    BadTransferId { text: String },
     #[error("{detail}")]
     BadUserId { detail: String },
     #[error("the path is not UTF-8 once decoded")]
@@ -57,6 +61,8 @@ pub enum Error {
     BadToken(#[from] BadToken),
     #[error("the token speaks for another user than '{user_id}'")]
     NotYou { user_id: UserId },
+    #[error("a user's token may not {what}; a service's may")]
+    NotForUsers { what: &'static str },
     #[error("the token lacks the scope {scope}")]
     MissingScope { scope: &'static str },
     #[error(
@@ -201,6 +207,8 @@ impl From<Error> for Problem {
             Error::NoRoute => (S::NOT_FOUND, "NOT_FOUND"),
             Error::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Error::BadTransactionId { .. } => (S::BAD_REQUEST, "INVALID_TRANSACTION_ID"),
+            Error::BadAccountId { .. } => (S::BAD_REQUEST, "INVALID_ACCOUNT_ID"),
+            Error::BadTransferId { .. } => (S::BAD_REQUEST, "INVALID_TRANSFER_ID"),
             Error::BadUserId { .. } => (S::BAD_REQUEST, "INVALID_USER_ID"),
             Error::BadPath => (S::BAD_REQUEST, "INVALID_PATH"),
             Error::BadQueryString => (S::BAD_REQUEST, "INVALID_QUERY_STRING"),
@@ -217,6 +225,7 @@ impl From<Error> for Problem {
             Error::NoToken => (S::UNAUTHORIZED, "UNAUTHENTICATED"),
             Error::BadToken(_) => (S::UNAUTHORIZED, "INVALID_TOKEN"),
             Error::NotYou { .. } => (S::FORBIDDEN, "NOT_YOUR_USER"),
+            Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
@@ -233,12 +242,41 @@ fn refused(rejection: Rejection) -> Problem {
     use StatusCode as S;
     let status = match &rejection {
         Rejection::Malformed(_) => S::BAD_REQUEST,
-        Rejection::NotFound { .. } => S::NOT_FOUND,
-        Rejection::NotYours { .. } | Rejection::NotYourUser { .. } => S::FORBIDDEN,
-        Rejection::IllegalMove { .. } | Rejection::StaleVersion { .. } => S::CONFLICT,
-        Rejection::Invalid(_) | Rejection::KeyReused | Rejection::BatchRefused => {
-            S::UNPROCESSABLE_ENTITY
-        }
+        Rejection::NotFound { .. }
+        | Rejection::AccountNotFound { .. }
+        | Rejection::TransferNotFound { .. } => S::NOT_FOUND,
+        Rejection::NotYours { .. }
+        | Rejection::NotYourUser { .. }
+        | Rejection::BackdatedByUser
+        | Rejection::NotYourAccount { .. }
+        | Rejection::NotYourTransfer { .. } => S::FORBIDDEN,
+        Rejection::IllegalMove { .. }
+        | Rejection::StaleVersion { .. }
+        | Rejection::BelongsToTransfer { .. }
+        | Rejection::AccountExists { .. }
+        | Rejection::NoAccountIdLeft
+        | Rejection::TooManyAccounts { .. }
+        | Rejection::AccountFrozen { .. }
+        | Rejection::AccountClosed { .. }
+        | Rejection::AccountNotEmpty { .. }
+        | Rejection::LimitInUse { .. }
+        | Rejection::IsEquity { .. }
+        | Rejection::StaleAccount { .. }
+        | Rejection::DuplicateReference { .. }
+        | Rejection::IllegalTransfer { .. }
+        | Rejection::NotHeld { .. }
+        | Rejection::StillHeld { .. }
+        | Rejection::IsRollback { .. }
+        | Rejection::HoldExpired { .. } => S::CONFLICT,
+        Rejection::Invalid(_)
+        | Rejection::CurrenciesDiffer { .. }
+        | Rejection::InsufficientFunds { .. }
+        | Rejection::BalanceOverflow { .. }
+        | Rejection::OutOfOrder { .. }
+        | Rejection::InFuture
+        | Rejection::MoreThanHeld { .. }
+        | Rejection::KeyReused
+        | Rejection::BatchRefused => S::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::new(status, rejection.code(), rejection.to_string());
     if let Rejection::Invalid(errors) = rejection {
@@ -282,12 +320,14 @@ fn unstored(error: &store::Error) -> Problem {
         store::Error::Busy => (S::SERVICE_UNAVAILABLE, "STORE_BUSY", Some(1)),
         store::Error::DiskFull => (S::SERVICE_UNAVAILABLE, "DISK_FULL", Some(30)),
         store::Error::Closed => (S::SERVICE_UNAVAILABLE, "STORE_CLOSED", Some(5)),
+        store::Error::Away { .. } => (S::SERVICE_UNAVAILABLE, "STORE_AWAY", Some(2)),
         store::Error::TooBroad { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_BROAD", None),
         store::Error::TooManyPoints { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_MANY_POINTS", None),
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
         | store::Error::CannotOpen { .. }
         | store::Error::BadUrl { .. }
+        | store::Error::NoBackup
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };
@@ -342,6 +382,7 @@ mod tests {
             (store::Error::Busy, 503, true),
             (store::Error::DiskFull, 503, true),
             (store::Error::Closed, 503, true),
+            (store::Error::Away { reason: "secret".to_owned() }, 503, true),
             (store::Error::TooBroad { limit: Duration::from_secs(1) }, 422, false),
             (store::Error::TooManyPoints { points: 2, max: 1 }, 422, false),
             (store::Error::Locked { path }, 500, false),

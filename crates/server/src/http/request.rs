@@ -5,10 +5,15 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use daybook_core::id::fnv128;
+use daybook_core::json::Fields;
 use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use daybook_core::query::{ParameterError, QueryError};
 use daybook_core::time::Moment;
-use daybook_core::{IdempotencyKey, TransactionId, UserId};
+use daybook_core::{
+    AccountId, Currency, FieldError, IdempotencyKey, Timestamp, TransactionId, TransferId, UserId,
+    cursor,
+};
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::caller::Caller;
@@ -93,6 +98,65 @@ impl<'a> Reader<'a> {
         parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
     }
 
+    /// From `start_date`, which is in the range, to the first moment after `end_date`.
+    pub fn range(&mut self, tz: &TimeZone) -> (Timestamp, Timestamp) {
+        let (start, end) = (self.moment("start_date"), self.moment("end_date"));
+        let from = start.map_or(Timestamp::MIN, |moment| moment.start(tz)).max(Timestamp::MIN);
+        let to = end.map_or(Timestamp::END, |moment| moment.end(tz)).min(Timestamp::END);
+        if from >= to && self.errors.is_empty() {
+            self.error("end_date", "RANGE", "`end_date` is before `start_date`");
+        }
+        (from, to)
+    }
+
+    /// A whole number from 1 to `max`.
+    pub fn limit(&mut self, default: u32, max: u32) -> u32 {
+        let Some(text) = self.one("limit") else {
+            return default;
+        };
+        match text.parse() {
+            Ok(limit) if (1..=max).contains(&limit) => limit,
+            _ => {
+                let detail = format!("`limit` is a whole number from 1 to {max}");
+                self.error("limit", "RANGE", detail);
+                default
+            }
+        }
+    }
+
+    /// One of a few names.
+    pub fn one_of<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+        names: impl FnOnce() -> String,
+    ) -> Option<T> {
+        let read = read(self.one(name)?);
+        if read.is_none() {
+            self.error(name, "ONE_OF", format!("`{name}` is one of {}", names()));
+        }
+        read
+    }
+
+    /// A code by its form only: what is stored keeps its currency when the configuration forgets
+    /// it.
+    pub fn currency_code(&mut self, text: &str) -> Option<String> {
+        let code = text.to_ascii_uppercase();
+        if Currency::new(&code, 0).is_none() {
+            self.error("currency", "UNKNOWN_CURRENCY", "`currency` is a code such as EUR");
+            return None;
+        }
+        Some(code)
+    }
+
+    pub fn account(&mut self) -> Option<AccountId> {
+        let read = account_id(self.one("account_id")?);
+        if read.is_none() {
+            self.error("account_id", "ACCOUNT_ID", "`account_id` is a whole number");
+        }
+        read
+    }
+
     pub fn finish(self) -> Result<()> {
         if self.errors.is_empty() {
             return Ok(());
@@ -114,6 +178,40 @@ impl FromRequestParts<App> for Id {
             Err(_) => Err(Error::BadTransactionId { text: text.chars().take(64).collect() }),
         }
     }
+}
+
+/// The account that the path names.
+pub struct PathAccount(pub AccountId);
+
+impl FromRequestParts<App> for PathAccount {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let text = path_part(parts, "id").await?;
+        let bad = || Error::BadAccountId { text: text.chars().take(64).collect() };
+        account_id(&text).map(Self).ok_or_else(bad)
+    }
+}
+
+/// The transfer that the path names.
+pub struct PathTransfer(pub TransferId);
+
+impl FromRequestParts<App> for PathTransfer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let text = path_part(parts, "id").await?;
+        match Uuid::try_parse(&text) {
+            Ok(id) => Ok(Self(TransferId(id))),
+            Err(_) => Err(Error::BadTransferId { text: text.chars().take(64).collect() }),
+        }
+    }
+}
+
+/// Reads an account's number as it is written; the equity accounts' are negative.
+fn account_id(text: &str) -> Option<AccountId> {
+    let number: i64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(AccountId(number))
 }
 
 /// The user that the path names.
@@ -166,6 +264,16 @@ impl FromRequestParts<App> for Key {
 }
 
 impl Key {
+    /// Makes a choice that stands outside of the body part of what a repeat must repeat.
+    #[must_use]
+    pub fn and(mut self, choice: &str) -> Self {
+        if let Some(scope) = &mut self.0 {
+            scope.query.push('\n');
+            scope.query.push_str(choice);
+        }
+        self
+    }
+
     /// The key of this caller for this body.
     #[must_use]
     pub fn bind(&self, caller: &Caller, body: &[u8]) -> Option<IdempotencyKey> {
@@ -175,6 +283,28 @@ impl Key {
             scope: fnv128(&[kind, name, &scope.route_and_key.to_be_bytes()]),
             fingerprint: fnv128(&[body, scope.query.as_bytes()]),
         })
+    }
+}
+
+/// Whether the client would rather not wait for the work (`Prefer: respond-async`, RFC 7240).
+pub struct PrefersAsync(pub bool);
+
+impl PrefersAsync {
+    /// The preference as it is sent and confirmed.
+    pub const NAME: &str = "respond-async";
+}
+
+impl FromRequestParts<App> for PrefersAsync {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let values = parts.headers.get_all("prefer").iter();
+        let mut wishes =
+            values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+        Ok(Self(wishes.any(|wish| {
+            let name = wish.split_once(';').map_or(wish, |(name, _)| name);
+            name.trim().eq_ignore_ascii_case(Self::NAME)
+        })))
     }
 }
 
@@ -204,6 +334,26 @@ impl FromRequestParts<App> for IfMatch {
 fn bad_if_match() -> Error {
     let detail = "one version in quotes as the ETag header gave it, or *, is expected".to_owned();
     Error::BadHeader { name: "If-Match", detail }
+}
+
+/// Reads the cursor of a question with this digest; without one the answer begins at its beginning.
+pub fn position(cursor: Option<&str>, digest: u128) -> Result<Option<i64>> {
+    match cursor {
+        None | Some("") => Ok(None),
+        Some(text) => match cursor::decode_number(text, digest) {
+            Some(position) => Ok(Some(position)),
+            None => Err(QueryError::BadCursor.into()),
+        },
+    }
+}
+
+/// The fields of a body that nobody asked for.
+pub fn unknown_fields(fields: &Fields<'_>) -> Vec<FieldError> {
+    let unknown = fields.0.iter().map(|(name, _)| {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        FieldError::new(pointer, "UNKNOWN_FIELD", format!("there is no field `{name}`"))
+    });
+    unknown.collect()
 }
 
 fn version_of(tag: &str) -> Option<u32> {

@@ -3,6 +3,7 @@
 
 #![expect(dead_code, reason = "the fields are read by the document's generator only")]
 
+mod ledger;
 mod params;
 mod responses;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use ledger::*;
 pub use params::*;
 pub use responses::*;
 
@@ -73,6 +75,9 @@ pub struct TransactionBody {
     source: Option<String>,
     #[schema(required)]
     external_id: Option<String>,
+    /// The transfer of the ledger that the item shows; such an item changes with it only.
+    #[schema(nullable = false, format = "uuid")]
+    transfer_id: Option<String>,
     /// Rises by one with every change.
     version: u32,
     /// When it happened.

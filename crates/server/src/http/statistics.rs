@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use daybook_core::UserId;
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
-use daybook_core::{Timestamp, UserId};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -117,13 +117,7 @@ impl<'a> Asked<'a> {
             reader.error("tz", "UNKNOWN_TIME_ZONE", detail);
             TimeZone::UTC
         });
-        let start = reader.moment("start_date");
-        let end = reader.moment("end_date");
-        let from = start.map_or(Timestamp::MIN, |moment| moment.start(&tz)).max(Timestamp::MIN);
-        let to = end.map_or(Timestamp::END, |moment| moment.end(&tz)).min(Timestamp::END);
-        if from >= to && reader.errors.is_empty() {
-            reader.error("end_date", "RANGE", "`end_date` is before `start_date`");
-        }
+        let (from, to) = reader.range(&tz);
         Self {
             currencies: currencies(reader, params),
             span: Span { from, to, tz },
@@ -134,16 +128,11 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Codes by their form only: an item keeps its currency when the configuration forgets it.
 fn currencies(reader: &mut Reader<'_>, params: &Params) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
     for code in params.all("currency") {
-        let code = code.to_ascii_uppercase();
-        if daybook_core::Currency::new(&code, 0).is_none() {
-            reader.error("currency", "UNKNOWN_CURRENCY", "`currency` is a code such as EUR");
-        } else if !codes.contains(&code) {
-            codes.push(code);
-        }
+        let code = reader.currency_code(code);
+        codes.extend(code.filter(|code| !codes.contains(code)));
     }
     if codes.len() > daybook_core::limits::FILTER_VALUES_MAX {
         let max = daybook_core::limits::FILTER_VALUES_MAX;

@@ -17,7 +17,8 @@ async fn a_development_server_gives_tokens() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     let me = api.get("/auth/me").token(&token).expect(200).await.json();
-    assert_eq!(me, json!({"user_id": "ann", "scopes": ["feed:read", "feed:write"]}));
+    let scopes = ["feed:read", "feed:write", "ledger:read", "ledger:write"];
+    assert_eq!(me, json!({"user_id": "ann", "scopes": scopes}));
     for (body, status) in [
         ("{}", 422),
         (r#"{"user_id":7}"#, 422),

@@ -2,15 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, user_token};
+use crate::support::{Api, sums, user_token};
 
 fn item(n: usize) -> Value {
     json!({"user_id": "ann", "transaction_type": "other", "amount": n + 1,
            "source": "bank", "external_id": n.to_string()})
-}
-
-fn sums(results: &Value) -> [u64; 4] {
-    ["created", "updated", "unchanged", "failed"].map(|name| results[name].as_u64().expect(name))
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The real router over a real store in a temporary file. The modules mirror the URL tree.
+//! The real router over a real store: in a temporary file, or in a database of the test's own when
+//! TEST_STORE=postgres says so. The modules mirror the URL tree.
 
 #![expect(
     clippy::expect_used,
@@ -8,12 +9,17 @@
     reason = "tests may be blunt"
 )]
 
+mod accounts;
 mod auth;
 mod batch;
 mod conventions;
+#[path = "../../../store/tests/store/database.rs"]
+mod database;
 mod docs;
+mod failing_store;
 mod idempotency;
 mod item;
+mod ledger;
 mod list;
 mod logs;
 mod operations;
@@ -23,3 +29,7 @@ mod statistics;
 mod support;
 mod sync;
 mod transactions;
+mod transfers;
+mod transfers_async;
+mod transfers_moves;
+mod transfers_rights;

@@ -4,28 +4,28 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use daybook_server::app::{App, Settings};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::Place;
+
 struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
-    _directory: TempDir,
+    _place: Place,
 }
 
 async fn server(settings: Settings) -> Server {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let url = format!("sqlite:{}", directory.path().join("test.db").display());
-    let store = daybook_store::open(&url, Default::default()).await.expect("a new store");
+    let place = Place::new().await;
+    let store = place.open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (app, stop) = (App::new(store, settings), CancellationToken::new());
     let serving = tokio::spawn(daybook_server::serve(vec![listener], app, stop.clone()));
-    Server { address, stop, serving, _directory: directory }
+    Server { address, stop, serving, _place: place }
 }
 
 impl Server {
@@ -153,4 +153,20 @@ async fn http_2_without_tls_is_spoken() {
     assert_eq!(frame[3], 4, "the server's SETTINGS come first");
     drop(stream);
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_server_does_what_an_earlier_one_left() {
+    let api = crate::support::ann_and_bob().await;
+    let body = crate::support::transfer(1, 2, "1").to_string();
+    let left = api.post("/transfers", body).header("prefer", "respond-async").expect(202).await;
+    let left = left.json()["id"].as_str().expect("an id").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let stop = CancellationToken::new();
+    let serving =
+        tokio::spawn(daybook_server::serve(vec![listener], api.app.clone(), stop.clone()));
+    api.until_status(&left, "complete").await;
+    stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+    ended.expect("in time").expect("no panic").expect("no error");
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,18 +13,53 @@ use bytes::Bytes;
 use daybook_core::UserId;
 use daybook_server::app::{App, Auth, Settings};
 use daybook_server::auth::{self, Scope, Subject};
-use daybook_store::Options;
+use daybook_server::work::Settler;
+use daybook_store::{Options, Store};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
+
+use crate::database::{self, Database};
 
 pub const SECRET: &[u8] = b"a secret for tests, and for nothing else";
 
 pub struct Api {
     pub app: App,
     router: Router,
-    _directory: TempDir,
+    _place: Place,
+}
+
+/// Where the books of a test are, for as long as it runs: in a file, or in a database of its own
+/// when the environment says that all tests are about PostgreSQL.
+pub struct Place {
+    pub url: String,
+    _directory: Option<TempDir>,
+    _database: Option<Database>,
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        match std::env::var("TEST_STORE").as_deref() {
+            Ok("postgres") => {
+                let server = database::server().expect("a server that TEST_POSTGRES_URL names");
+                let database = Database::make(&server).await.expect("a new database");
+                Self { url: database.url.clone(), _directory: None, _database: Some(database) }
+            }
+            Ok("sqlite") | Err(_) => {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let url = format!("sqlite:{}", directory.path().join("test.db").display());
+                Self { url, _directory: Some(directory), _database: None }
+            }
+            Ok(other) => panic!("TEST_STORE is sqlite or postgres, not {other}"),
+        }
+    }
+
+    /// Opens the store that is there.
+    pub async fn open(&self) -> Arc<dyn Store> {
+        daybook_store::open(&self.url, Options::default()).await.expect("a new store")
+    }
 }
 
 impl Api {
@@ -39,12 +74,22 @@ impl Api {
 
     pub async fn with(settings: Settings) -> Self {
         LOGGING.call_once(log_by_thread);
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let url = format!("sqlite:{}", directory.path().join("test.db").display());
-        let store = daybook_store::open(&url, Options::default()).await.expect("a new store");
+        let place = Place::new().await;
+        Self::over(place.open().await, settings, place)
+    }
+
+    /// A server over this store.
+    pub fn over(store: Arc<dyn Store>, settings: Settings, place: Place) -> Self {
         let app = App::new(store, settings);
         let router = daybook_server::http::router(app.clone());
-        Self { app, router, _directory: directory }
+        Self { app, router, _place: place }
+    }
+
+    /// Starts the ledger's worker; it ends with what this returns.
+    pub fn settler(&self) -> DropGuard {
+        let stop = CancellationToken::new();
+        tokio::spawn(Settler::new(self.app.clone()).run(stop.clone()));
+        stop.drop_guard()
     }
 
     pub fn get(&self, path: &str) -> Call<'_> {
@@ -71,6 +116,87 @@ impl Api {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
         answer.json()
     }
+
+    /// Opens an account with a balance.
+    pub async fn open(&self, id: i64, user: Option<&str>, balance: &str) {
+        let body = json!({"account_id": id, "user_id": user, "initial_balance": balance});
+        self.post("/accounts", body.to_string()).expect(201).await;
+    }
+
+    /// The balance and what is available of it.
+    pub async fn money(&self, id: i64) -> [String; 2] {
+        let account = self.get(&format!("/accounts/{id}")).expect(200).await.json();
+        ["balance", "available"].map(|name| account[name].as_str().expect(name).to_owned())
+    }
+
+    /// Waits until what is at the path says so.
+    pub async fn until(&self, path: &str, says: impl Fn(&Value) -> bool) -> Value {
+        let reading = async {
+            loop {
+                let found = self.get(path).expect(200).await.json();
+                if says(&found) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        found.unwrap_or_else(|_| panic!("{path} never came to say what was expected"))
+    }
+
+    /// Waits until a transfer has this status.
+    pub async fn until_status(&self, id: &str, status: &str) -> Value {
+        self.until(&format!("/transfers/{id}"), |transfer| transfer["status"] == status).await
+    }
+
+    /// The value of a metric; `None` when there is no such series.
+    pub async fn metric(&self, series: &str) -> Option<String> {
+        let text = self.get("/metrics").expect(200).await.text();
+        let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        found.map(str::to_owned)
+    }
+
+    /// Proves the ledger.
+    pub async fn prove(&self) {
+        let look = self.app.look_at_ledger().await.expect("a look");
+        assert!(look.ok, "{:?}", look.differences);
+    }
+}
+
+/// Ann has 100 dollars on account 1, bob has none on 2, and 3 belongs to nobody.
+pub async fn ann_and_bob() -> Api {
+    let api = Api::new().await;
+    api.open(1, Some("ann"), "100.00").await;
+    api.open(2, Some("bob"), "0").await;
+    api.open(3, None, "0").await;
+    api
+}
+
+/// Makes a transfer and gives back what was answered.
+pub async fn make(api: &Api, body: &Value) -> Value {
+    api.post("/transfers", body.to_string()).expect(201).await.json()
+}
+
+/// Holds ann's dollars for bob; gives back the transfer's id.
+pub async fn hold(api: &Api, amount: &str) -> String {
+    let mut body = transfer(1, 2, amount);
+    body["pending"] = json!(true);
+    make(api, &body).await["id"].as_str().expect("an id").to_owned()
+}
+
+/// Posts, voids or rolls back a transfer.
+pub fn act<'a>(api: &'a Api, id: &str, action: &str) -> Call<'a> {
+    api.call("POST", &format!("/transfers/{id}/{action}"))
+}
+
+/// What became of the items of a batch: how many were created, updated, unchanged and refused.
+pub fn sums(results: &Value) -> [u64; 4] {
+    ["created", "updated", "unchanged", "failed"].map(|name| results[name].as_u64().expect(name))
+}
+
+/// A transfer of dollars.
+pub fn transfer(source: i64, destination: i64, amount: &str) -> Value {
+    json!({"source_account_id": source, "destination_account_id": destination, "amount": amount})
 }
 
 pub struct Call<'a> {

@@ -19,6 +19,7 @@ pub async fn backup_file(url: &str, target: &Path, progress: Progress<'_>) -> Re
         Some(("sqlite", path)) if !path.is_empty() => {
             backup(Path::new(path), target, progress).await
         }
+        Some(("postgres" | "postgresql", _)) => Err(Error::NoBackup),
         _ => Err(Error::BadUrl { url: url.to_owned() }),
     }
 }

@@ -3,16 +3,17 @@
 use std::cmp::Reverse;
 
 use daybook_core::cursor::Position;
-use daybook_core::limits::{SEARCH_PREFIX_WORDS_MAX, SEARCH_TYPO_WORDS_MAX};
 use daybook_core::query::{Order, Paging, Query};
-use daybook_core::search::{self, Clause, Nearness, Typo, in_dictionary};
-use daybook_core::{Event, EventSeq, Timestamp, Transaction, TransactionId, UserId};
+use daybook_core::search::{Clause, Typo};
+use daybook_core::{Event, EventSeq, Transaction, TransactionId, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use uuid::Uuid;
 
 use super::{pool, statistics};
-use crate::codec::{self, EVENT, ITEM};
-use crate::sql::{self, Matcher, Reach, Tier};
+use crate::codec::sqlite::{EVENT, amount_bytes};
+use crate::codec::{self, EVENT_COLUMNS, ITEM, ITEM_COLUMNS};
+use crate::dictionary::{self, BEGINNINGS_READ, Walk};
+use crate::page::{self, START, after, counts_all, cut, is_all_time, window};
+use crate::sql::{self, Dialect, Matcher, Reach, Tier};
 use crate::{Changes, Page, Result};
 
 /// The number of a user, when there is one.
@@ -28,7 +29,7 @@ pub fn transaction(conn: &Connection, id: TransactionId) -> Result<Option<Transa
     let mut find = conn.prepare_cached(&sql)?;
     let mut rows = find.query([id.0.as_bytes().as_slice()])?;
     match rows.next()? {
-        Some(row) => Ok(Some(codec::item(row, &codec::user(row, 17)?)?)),
+        Some(row) => Ok(Some(codec::item(row, &codec::user(row, ITEM_COLUMNS)?)?)),
         None => Ok(None),
     }
 }
@@ -41,8 +42,7 @@ const QUICK_OFFSET_MAX: u64 = 200;
 /// `known` is how many items the user has, when somebody remembers.
 pub fn page(conn: &Connection, query: &Query, known: Option<u64>) -> Result<Page> {
     let Some(user) = user_number(conn, &query.user_id)? else {
-        let total = matches!(query.paging, Paging::Page { .. }).then_some(0);
-        return Ok(Page { total, ..Page::default() });
+        return Ok(page::empty(query));
     };
     if query.needs_index() {
         Search::new(conn, query, user)?.page()
@@ -66,8 +66,8 @@ impl Conditions {
         Self {
             from: query.from.micros(),
             to: query.to.micros(),
-            min: query.amount_min.map(codec::amount_bytes),
-            max: query.amount_max.map(codec::amount_bytes),
+            min: query.amount_min.map(amount_bytes),
+            max: query.amount_max.map(amount_bytes),
             compare: (!compares.is_empty()).then(|| pool::write_compares(compares)),
         }
     }
@@ -87,28 +87,6 @@ impl Conditions {
     }
 }
 
-/// How many items to pass over, and how many to show.
-fn window(paging: &Paging) -> (u64, usize) {
-    match paging {
-        Paging::Page { page, size } => ((page - 1) * u64::from(*size), *size as usize),
-        Paging::Cursor { limit, .. } => (0, *limit as usize),
-    }
-}
-
-fn after(paging: &Paging) -> Option<Position> {
-    match paging {
-        Paging::Page { .. } => None,
-        Paging::Cursor { after, .. } => *after,
-    }
-}
-
-/// The items before a position are those that sort after it: older, or as old with a lower id.
-const START: Position = Position {
-    tier: 0,
-    created_at: Timestamp::from_micros(i64::MAX),
-    id: TransactionId(Uuid::max()),
-};
-
 fn feed(conn: &Connection, query: &Query, user: i64, known: Option<u64>) -> Result<Page> {
     let (offset, limit) = window(&query.paging);
     let conditions = Conditions::of(query);
@@ -127,25 +105,13 @@ fn feed(conn: &Connection, query: &Query, user: i64, known: Option<u64>) -> Resu
     let mut rows = select.query(params.as_slice())?;
     let mut items = Vec::with_capacity(limit + 1);
     while let Some(row) = rows.next()? {
-        items.push(codec::item(row, &query.user_id)?);
+        items.push((0, codec::item(row, &query.user_id)?));
     }
-    let mut page = cut(items, limit, 0);
-    if let Paging::Page { .. } = query.paging {
+    let mut page = cut(items, limit);
+    if page::is_numbered(query) {
         page.total = Some(feed_total(conn, query, user, known, &conditions)?);
     }
     Ok(page)
-}
-
-/// Keeps the page's items; one item more says that there is a next page.
-fn cut(mut items: Vec<Transaction>, limit: usize, tier: u8) -> Page {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| Position {
-        tier,
-        created_at: last.created_at,
-        id: last.id,
-    });
-    Page { items, total: None, next }
 }
 
 fn feed_total(
@@ -156,19 +122,12 @@ fn feed_total(
     conditions: &Conditions,
 ) -> Result<u64> {
     if counts_all(query) {
-        return known.map_or_else(|| statistics::items(conn, user), Ok);
+        return known.map_or_else(|| statistics::items(conn, &query.user_id, user), Ok);
     }
     let mut params: Vec<(&str, &dyn ToSql)> = vec![(":user", &user)];
     conditions.bind(&mut params);
     let mut count = conn.prepare_cached(&sql::feed_count(query))?;
     Ok(count.query_row(params.as_slice(), |row| row.get(0))?)
-}
-
-/// Whether the total of a page is the number of all items of the user.
-pub fn counts_all(query: &Query) -> bool {
-    let all_time = query.from == Timestamp::MIN && query.to == Timestamp::END;
-    let numbered = matches!(query.paging, Paging::Page { .. });
-    numbered && all_time && !query.needs_items() && !query.needs_index()
 }
 
 /// Whether a page costs no more than its items: it begins near a place that the feed index finds,
@@ -196,7 +155,7 @@ impl<'a> Search<'a> {
     }
 
     fn page(&self) -> Result<Page> {
-        let matcher = Matcher::new(self.query, self.user, &self.reach);
+        let matcher = Matcher::new(Dialect::Fts5, self.query, self.user, &self.reach);
         let (offset, limit) = window(&self.query.paging);
         let mut take = Take { skip: offset, wanted: limit + 1, items: Vec::new() };
         let start = after(&self.query.paging);
@@ -205,7 +164,7 @@ impl<'a> Search<'a> {
             Order::Best => {
                 let first = start.map_or(Tier::Exact, |p| Tier::of(p.tier).unwrap_or(Tier::Exact));
                 for tier in Tier::ALL.into_iter().filter(|tier| *tier >= first) {
-                    if take.full() || !self.reaches(tier) {
+                    if take.full() || !matcher.reaches(tier) {
                         continue;
                     }
                     let start = start.filter(|_| tier == first);
@@ -213,32 +172,11 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let more = take.items.len() > limit;
-        take.items.truncate(limit);
-        let next = take.items.last().filter(|_| more).map(|(tier, last)| Position {
-            tier: *tier,
-            created_at: last.created_at,
-            id: last.id,
-        });
-        let total = match self.query.paging {
-            Paging::Page { .. } => Some(self.count(&matcher.up_to(Tier::Typo))?),
-            Paging::Cursor { .. } => None,
-        };
-        Ok(Page { items: take.items.into_iter().map(|(_, item)| item).collect(), total, next })
-    }
-
-    /// Whether a tier can find more than the better ones.
-    fn reaches(&self, tier: Tier) -> bool {
-        match tier {
-            Tier::Exact => true,
-            Tier::Beginning => {
-                let more = |r: &Reach| r.beginnings.as_ref().is_none_or(|w| !w.is_empty());
-                self.reach.iter().any(|r| more(r) || !r.names.beginnings.is_empty())
-            }
-            Tier::Typo => {
-                self.reach.iter().any(|r| !r.typos.is_empty() || !r.names.typos.is_empty())
-            }
+        let mut page = cut(take.items, limit);
+        if page::is_numbered(self.query) {
+            page.total = Some(self.count(&matcher.up_to(Tier::Typo))?);
         }
+        Ok(page)
     }
 
     /// The row numbers that a question about a time can concern, and up to a position.
@@ -266,7 +204,7 @@ impl<'a> Search<'a> {
         let mut second: Vec<Transaction> = Vec::new();
         let mut current = i64::MAX;
         while let Some(row) = rows.next()? {
-            let of_row = codec::pos_second(row.get(0)?);
+            let of_row = codec::pos_second(row.get(ITEM_COLUMNS)?);
             if of_row != current {
                 take.second(&mut second, tier);
                 current = of_row;
@@ -289,7 +227,7 @@ impl<'a> Search<'a> {
     }
 
     fn count(&self, matching: &str) -> Result<u64> {
-        let all_time = self.query.from == Timestamp::MIN && self.query.to == Timestamp::END;
+        let all_time = is_all_time(self.query);
         let mut count = self.conn.prepare_cached(&sql::found_count(self.query, all_time))?;
         let (low, high) = self.rows(None);
         let mut params: Vec<(&str, &dyn ToSql)> = vec![(":match", &matching)];
@@ -328,84 +266,40 @@ impl Take {
 
 /// Looks up which words of a user's dictionary a searched word stands for.
 fn reach(conn: &Connection, user: i64, clause: &Clause) -> Result<Reach> {
-    let names = search::names(clause);
-    let word = match clause {
-        Clause::Word(word) if in_dictionary(word) => word,
-        Clause::Word(_) => return Ok(Reach { names, ..Reach::default() }),
-        Clause::Phrase(_) => {
-            return Ok(Reach { names, beginnings: Some(Vec::new()), typos: Vec::new() });
-        }
-    };
+    let (mut reach, looked_up) = dictionary::reach_of(clause);
+    let Some(word) = looked_up else { return Ok(reach) };
     let mut from = conn.prepare_cached(
         "select word from words where user = ?1 and word >= ?2 order by word limit ?3",
     )?;
-    let mut beginnings = Vec::new();
-    let mut rows = from.query((user, word, SEARCH_PREFIX_WORDS_MAX as i64 + 2))?;
-    while let Some(row) = rows.next()? {
-        let found: String = row.get(0)?;
-        if !found.starts_with(word.as_str()) {
-            break;
-        }
-        if found != *word {
-            beginnings.push(found);
-        }
+    let words = from.query_map((user, word, BEGINNINGS_READ), |row| row.get(0))?;
+    reach.beginnings = dictionary::beginnings(word, words)?;
+    if let Some(typo) = Typo::of(word) {
+        reach.typos = typos(conn, user, typo)?;
     }
-    let beginnings = (beginnings.len() <= SEARCH_PREFIX_WORDS_MAX).then_some(beginnings);
-    let typos = match Typo::of(word) {
-        Some(typo) => typos(conn, user, &typo)?,
-        None => Vec::new(),
-    };
-    Ok(Reach { names, beginnings, typos })
+    Ok(reach)
 }
 
 /// Walks the dictionary, jumping over every beginning that no near word can have.
-fn typos(conn: &Connection, user: i64, typo: &Typo) -> Result<Vec<String>> {
+fn typos(conn: &Connection, user: i64, typo: Typo) -> Result<Vec<String>> {
     // So many words are stepped over before a jump pays.
     const STEPS_BEFORE_JUMP: u32 = 8;
     let mut from =
         conn.prepare_cached("select word from words where user = ?1 and word >= ?2 order by word")?;
-    let mut near: Vec<(usize, String)> = Vec::new();
-    let mut next = String::new();
-    'jump: loop {
-        let mut rows = from.query((user, &next))?;
-        let mut dead = String::new();
+    let mut walk = Walk::new(typo);
+    let mut next = Some(String::new());
+    while let Some(start) = next.take() {
+        let mut rows = from.query((user, &start))?;
         let mut steps = 0;
         while let Some(row) = rows.next()? {
             let word = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-            if !dead.is_empty() && word.starts_with(&dead) {
-                steps += 1;
-                if steps < STEPS_BEFORE_JUMP {
-                    continue;
-                }
-                match successor(&dead) {
-                    Some(after) => next = after,
-                    None => break 'jump,
-                }
-                continue 'jump;
-            }
-            match typo.measure(word) {
-                Nearness::Within(typos) => near.push((typos, word.to_owned())),
-                Nearness::Far => {}
-                Nearness::DeadPrefix(length) => {
-                    dead.clear();
-                    dead.push_str(word.get(..length).unwrap_or(word));
-                    steps = 0;
-                }
+            steps = if walk.visit(word) { 0 } else { steps + 1 };
+            if steps == STEPS_BEFORE_JUMP {
+                next = walk.behind();
+                break;
             }
         }
-        break;
     }
-    near.sort_unstable();
-    near.truncate(SEARCH_TYPO_WORDS_MAX);
-    Ok(near.into_iter().map(|(_, word)| word).collect())
-}
-
-/// The least text that is greater than all that begin with this one.
-fn successor(prefix: &str) -> Option<String> {
-    let last = prefix.chars().next_back()?;
-    let head = prefix.get(..prefix.len() - last.len_utf8())?;
-    let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32)?;
-    Some(format!("{head}{next}"))
+    Ok(walk.finish())
 }
 
 /// Every version of an item, oldest first.
@@ -425,7 +319,7 @@ pub fn history(conn: &Connection, id: TransactionId) -> Result<Vec<Event>> {
     while let Some(seq) = at {
         let mut rows = select.query([seq])?;
         let Some(row) = rows.next()? else { break };
-        let event = codec::event(row, &codec::user(row, 7)?)?;
+        let event = codec::event(row, Some(codec::user(row, EVENT_COLUMNS)?))?;
         at = event.previous.map(|previous| previous.0);
         events.push(event);
     }
@@ -449,7 +343,7 @@ pub fn changes(conn: &Connection, user: &UserId, after: EventSeq, limit: u32) ->
     })?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(codec::event(row, user)?);
+        events.push(codec::event(row, Some(user.clone()))?);
     }
     let has_more = events.len() > limit;
     events.truncate(limit);

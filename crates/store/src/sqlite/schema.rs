@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use daybook_core::EventSeq;
 use refinery::embed_migrations;
@@ -16,6 +17,11 @@ const APPLICATION_ID: i64 = 0x4441_5942;
 /// The writer's page cache, in KiB. SQLite walks all of it after many a commit to a file below one
 /// gigabyte (it moves pages by way of a number behind the last), so more is not faster.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
+
+/// A process that is about to end, or that another one was just forked from, holds the lock a
+/// moment longer than it needs it.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(40);
 
 /// A file that is this process's.
 pub struct Opened {
@@ -63,10 +69,17 @@ fn lock(path: &Path) -> Result<File> {
         .truncate(false)
         .open(beside(path, "-lock"))
         .map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    let mut tries_left = LOCK_TRIES;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if tries_left > 0 => {
+                tries_left -= 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
     }
 }
 
@@ -96,7 +109,7 @@ fn check_application(conn: &Connection, path: &Path) -> Result<()> {
 }
 
 fn configure(conn: &Connection) -> Result<()> {
-    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     // Nothing is acknowledged before it is on the disk.
     conn.pragma_update(None, "synchronous", "full")?;

@@ -1,24 +1,22 @@
-//! Recomputes all that follows from the items, and names every difference.
+//! Reads a file from end to end, and names every difference between its items and all that follows
+//! from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use daybook_core::id::fnv128;
-use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
+use daybook_core::search::Document;
 use daybook_core::time::Month;
-use daybook_core::{Currency, EventSeq, Json, Timestamp, Transaction, UserId};
+use daybook_core::{EventSeq, Transaction, UserId};
 use rusqlite::Connection;
 
-use super::write::postings;
-use crate::codec::{self, ITEM};
-use crate::{Difference, Progress, Result, Verified};
-
-/// Differences that are named; past these something is wrong with the whole.
-const NAMED_MAX: usize = 1_000;
+use crate::codec::{self, ITEM, ITEM_COLUMNS};
+use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount};
+use crate::{Progress, Result, Verified, postings};
 
 struct Verify<'a> {
     conn: &'a Connection,
     found: Verified,
+    findings: Findings,
     /// By row number: a sum over the words and places that the index should have.
     expected: HashMap<i64, u64>,
 }
@@ -26,23 +24,27 @@ struct Verify<'a> {
 pub fn verify(conn: &Connection, progress: Progress<'_>) -> Result<Verified> {
     // One state of the books from the first look to the last.
     conn.execute_batch("begin")?;
-    let mut verify = Verify { conn, found: Verified::default(), expected: HashMap::new() };
+    let (found, findings) = (Verified::default(), Findings::default());
+    let mut verify = Verify { conn, found, findings, expected: HashMap::new() };
     let all: u64 = conn.query_row("select count(*) from transactions", [], |row| row.get(0))?;
     verify.file()?;
     verify.users(all, progress)?;
     verify.events(all)?;
     verify.index()?;
     verify.index_of_events()?;
+    let ledger = super::ledger::verify::verify(conn, &|_, _| {})?;
     conn.execute_batch("commit")?;
     progress(all, all);
-    Ok(verify.found)
+    let mut differences = verify.findings.into_differences();
+    differences.extend(ledger.differences);
+    let Verified { items, events, buckets, .. } = verify.found;
+    let (accounts, transfers) = (ledger.accounts, ledger.transfers);
+    Ok(Verified { items, events, buckets, accounts, transfers, differences })
 }
 
 impl Verify<'_> {
     fn differs(&mut self, part: &'static str, what: String) {
-        if self.found.differences.len() < NAMED_MAX {
-            self.found.differences.push(Difference { part, what });
-        }
+        self.findings.differs(part, what);
     }
 
     fn file(&mut self) -> Result<()> {
@@ -69,27 +71,25 @@ impl Verify<'_> {
 
     /// Counts the items of a user anew, and looks for the event of each.
     fn user(&mut self, number: i64, user: &UserId) -> Result<()> {
-        let sql = format!("select {ITEM} from transactions t where t.user = ?1");
+        let sql = format!("select {ITEM}, t.pos from transactions t where t.user = ?1");
         let mut select = self.conn.prepare_cached(&sql)?;
         let mut rows = select.query([number])?;
-        let mut buckets: BTreeMap<BucketKey, Bucket> = BTreeMap::new();
-        let mut months: BTreeMap<(Currency, Month), MonthSums> = BTreeMap::new();
+        let mut recount = Recount::new(user);
         while let Some(row) = rows.next()? {
             let item = codec::item(row, user)?;
-            let pos: i64 = row.get(0)?;
+            let pos: i64 = row.get(ITEM_COLUMNS)?;
             if codec::pos_second(pos) != item.created_at.seconds() {
                 self.differs("rows", format!("{} stands at a row of another time", item.id));
             }
             self.event(&item)?;
             self.words(number, pos, &item)?;
-            let (key, delta) = stats::count(&item, true, item.recorded_at);
-            let month = months.entry((key.currency, key.day.month())).or_default();
-            month.apply(key.day, std::slice::from_ref(&delta));
-            buckets.entry(key).or_default().apply(&[delta]);
+            recount.item(&item);
             self.found.items += 1;
         }
-        self.months(number, user, months)?;
-        self.buckets(number, user, buckets)
+        self.months(number, &mut recount)?;
+        self.days(number, &mut recount)?;
+        recount.finish(&mut self.findings);
+        Ok(())
     }
 
     fn event(&mut self, item: &Transaction) -> Result<()> {
@@ -98,43 +98,34 @@ impl Verify<'_> {
         )?;
         let mut rows = find.query([item.seq.0])?;
         let Some(row) = rows.next()? else {
-            self.differs("events", format!("{} has no event {}", item.id, item.seq));
+            verify::item_event(&mut self.findings, item, None);
             return Ok(());
         };
-        let same = row.get::<_, String>(0)? != "transaction.deleted"
-            && row.get::<_, Vec<u8>>(1)? == item.id.0.as_bytes()
-            && row.get::<_, u32>(2)? == item.version
-            && said(&row.get::<_, String>(3)?) == said(&item.to_json());
-        if !same {
-            let what = format!("event {} says something else than {} is", item.seq, item.id);
-            self.differs("events", what);
-        }
+        let (event_type, subject): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let (version, body): (u32, String) = (row.get(2)?, row.get(3)?);
+        let event = ItemEvent { event_type: &event_type, subject: &subject, version, body: &body };
+        verify::item_event(&mut self.findings, item, Some(&event));
         Ok(())
     }
 
     fn words(&mut self, user: i64, pos: i64, item: &Transaction) -> Result<()> {
         let document = Document::of(item);
-        let sum = postings(user, &document)
+        let sum = postings::fts(user, &document)
             .split_ascii_whitespace()
             .enumerate()
             .fold(0, |sum: u64, (place, word)| sum.wrapping_add(mark(word, place as i64)));
         self.expected.insert(pos, sum);
         let mut find =
             self.conn.prepare_cached("select 1 from words where user = ?1 and word = ?2")?;
-        for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {
+        for word in verify::dictionary(&document) {
             if !find.exists((user, word))? {
-                self.differs("search", format!("the dictionary lacks '{word}' of {}", item.id));
+                verify::lacks_word(&mut self.findings, word, item.id);
             }
         }
         Ok(())
     }
 
-    fn buckets(
-        &mut self,
-        number: i64,
-        user: &UserId,
-        mut expected: BTreeMap<BucketKey, Bucket>,
-    ) -> Result<()> {
+    fn days(&mut self, number: i64, recount: &mut Recount) -> Result<()> {
         let mut select = self.conn.prepare_cached(
             "select currency, digits, month, day, sums, counts, slots from statistics \
              where user = ?1 and day > 0",
@@ -143,39 +134,13 @@ impl Verify<'_> {
         while let Some(row) = rows.next()? {
             self.found.buckets += 1;
             let (currency, day) = (codec::currency(row, 0)?, codec::day(row, 2)?);
-            let name = format!("{user}, {currency}, {}", day.start());
-            let key = BucketKey { user_id: user.clone(), currency, day };
-            let Some(counted) = expected.remove(&key) else {
-                self.differs("statistics", format!("{name}: counted, but there are no items"));
-                continue;
-            };
             let kept: [Vec<u8>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
-            let Some(slots) = Bucket::decode_slots(&kept[2]) else {
-                self.differs("statistics", format!("{name}: unreadable"));
-                continue;
-            };
-            let bucket = Bucket { slots, updated_at: Timestamp::default() };
-            let derived = [bucket.summary().encode(), bucket.encode_counts()];
-            if derived != kept[..2] {
-                self.differs("statistics", format!("{name}: the sums of its slots differ"));
-            }
-            if !same_counts(&bucket, &counted) {
-                self.differs("statistics", format!("{name}: the items add up to something else"));
-            }
-        }
-        for key in expected.into_keys() {
-            let day = key.day.start();
-            self.differs("statistics", format!("{user}, {}, {day}: not counted", key.currency));
+            recount.day(&mut self.findings, currency, day, kept.each_ref().map(Vec::as_slice));
         }
         Ok(())
     }
 
-    fn months(
-        &mut self,
-        number: i64,
-        user: &UserId,
-        mut expected: BTreeMap<(Currency, Month), MonthSums>,
-    ) -> Result<()> {
+    fn months(&mut self, number: i64, recount: &mut Recount) -> Result<()> {
         let mut select = self.conn.prepare_cached(
             "select currency, digits, month, sums, counts, updated_at from statistics \
              where user = ?1 and day = 0",
@@ -183,53 +148,34 @@ impl Verify<'_> {
         let mut rows = select.query([number])?;
         while let Some(row) = rows.next()? {
             let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
-            let counted = expected.remove(&(currency, month)).unwrap_or_default();
-            let kept = codec::month(row.get_ref(3)?, row.get_ref(4)?, row.get(5)?)?;
-            if kept.days != counted.days || !same_sums(&kept.sums, &counted.sums) {
-                let first = month.first_day().start();
-                let what = format!("{user}, {currency}, month of {first}: adds up differently");
-                self.differs("statistics", what);
-            }
-        }
-        for (currency, month) in expected.into_keys() {
-            let first = month.first_day().start();
-            self.differs("statistics", format!("{user}, {currency}, month of {first}: missing"));
+            let kept = codec::month(row, [3, 4, 5])?;
+            recount.month(&mut self.findings, currency, month, &kept);
         }
         Ok(())
     }
 
-    /// Each item's history is a chain, and every chain ends at an item or at its deletion.
     fn events(&mut self, items: u64) -> Result<()> {
         let mut select = self.conn.prepare(
-            "select e.seq, e.event_type, e.version, e.previous, p.version, \
+            "select e.seq, e.event_type, e.version, e.previous is not null, p.version, \
              p.transaction_id = e.transaction_id from events e \
              left join events p on p.seq = e.previous order by e.seq",
         )?;
         let mut rows = select.query([])?;
-        let mut alive: i64 = 0;
+        let mut log = Log::default();
         while let Some(row) = rows.next()? {
-            self.found.events += 1;
-            let seq = EventSeq(row.get(0)?);
-            let (version, previous): (u32, Option<i64>) = (row.get(2)?, row.get(3)?);
-            match row.get::<_, String>(1)?.as_str() {
-                "transaction.created" => alive += 1,
-                "transaction.deleted" => alive -= 1,
-                _ => {}
-            }
-            let before: Option<u32> = row.get(4)?;
-            let same_item: Option<bool> = row.get(5)?;
-            let linked = match previous {
-                None => version == 1,
-                Some(_) => before == version.checked_sub(1) && same_item == Some(true),
+            let event_type: String = row.get(1)?;
+            let link = Link {
+                seq: EventSeq(row.get(0)?),
+                event_type: &event_type,
+                version: row.get(2)?,
+                follows: row.get(3)?,
+                before: row.get(4)?,
+                same_subject: row.get(5)?,
             };
-            if !linked {
-                self.differs("events", format!("event {seq} does not follow its predecessor"));
-            }
+            log.event(&mut self.findings, &link);
         }
-        if alive != i64::try_from(items).unwrap_or(i64::MAX) {
-            let what = format!("the events leave {alive} items, the feed has {items}");
-            self.differs("events", what);
-        }
+        log.finish(&mut self.findings, items);
+        self.found.events = log.events;
         Ok(())
     }
 
@@ -241,7 +187,10 @@ impl Verify<'_> {
         )?;
         let sum = |sum: u64, user: &str, seq: i64| sum.wrapping_add(mark(user, seq));
         let (mut expected, mut found) = (0, 0);
-        let mut events = self.conn.prepare("select user, seq from events")?;
+        let mut events = self.conn.prepare(
+            "select user, seq from events where event_type in \
+             ('transaction.created', 'transaction.updated', 'transaction.deleted')",
+        )?;
         let mut rows = events.query([])?;
         while let Some(row) = rows.next()? {
             expected = sum(expected, &codec::prefix(row.get(0)?), row.get(1)?);
@@ -286,42 +235,7 @@ impl Verify<'_> {
     }
 }
 
-/// What a published item says, without what is computed for people to read.
-fn said(body: &str) -> Option<Json> {
-    match Json::parse(body, usize::MAX).ok()? {
-        Json::Object(mut entries) => {
-            entries.retain(|(key, _)| key != "display");
-            Some(Json::Object(entries))
-        }
-        _ => None,
-    }
-}
-
 /// A number that stands for a word at a place; sums of them compare texts in any order.
 fn mark(word: &str, place: i64) -> u64 {
     fnv128(&[word.as_bytes(), &place.to_le_bytes()]) as u64
-}
-
-fn same_counts(kept: &Bucket, counted: &Bucket) -> bool {
-    kept.slots.len() == counted.slots.len()
-        && kept
-            .slots
-            .iter()
-            .zip(&counted.slots)
-            .all(|((a, kept), (b, counted))| a == b && same_sums(kept, counted))
-}
-
-/// The same items; a largest or smallest amount that is marked as a bound may lie further out.
-fn same_sums(kept: &Sums, counted: &Sums) -> bool {
-    let bound =
-        |kept: Option<Extreme>, counted: Option<Extreme>, largest: bool| match (kept, counted) {
-            (None, None) => true,
-            (Some(kept), Some(counted)) if kept.exact => kept.amount == counted.amount,
-            (Some(kept), Some(counted)) if largest => kept.amount >= counted.amount,
-            (Some(kept), Some(counted)) => kept.amount <= counted.amount,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-    kept.cells == counted.cells
-        && bound(kept.largest, counted.largest, true)
-        && bound(kept.smallest, counted.smallest, false)
 }

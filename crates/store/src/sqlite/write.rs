@@ -8,22 +8,24 @@ use std::time::Duration;
 use daybook_core::command::ReadSet;
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{Bucket, BucketKey, Delta};
 use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
-use daybook_core::{Event, EventSeq, Submission, Timestamp, Transaction, UserId};
+use daybook_core::{Event, EventSeq, Subject, Submission, Timestamp, Transaction, UserId};
 use lru::LruCache;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Statement, named_params};
 
-use super::read;
-use crate::codec::{self, EVENT, ITEM, Place};
-use crate::sql::everything;
-use crate::{Error, Result};
+use super::{ledger, read};
+use crate::codec::sqlite::{EVENT, amount_bytes};
+use crate::codec::{self, Columns, ITEM};
+use crate::fold::{self, Found, Part};
+use crate::{Error, Result, postings};
 
 /// Users whose numbers the writer remembers; about 10 MB.
 const USERS_MAX: usize = 100_000;
 /// Dictionary words that the writer remembers to be there; about 16 MB. A hash of 64 bits stands
 /// for each: that one of them hides a new word is less likely than one in 10^13.
 const WORDS_MAX: usize = 1_000_000;
+/// The number of no user: events of accounts that belong to nobody.
+const NOBODY: i64 = 0;
 /// Old replies that go at once, so that nobody waits long.
 const SWEEP_MAX: i64 = 10_000;
 
@@ -72,8 +74,9 @@ impl Interned {
 
 /// Loads the rows that submissions touch.
 pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -> Result<Snapshot> {
-    let set = ReadSet::of(submissions);
+    let mut set = ReadSet::of(submissions);
     let mut snapshot = Snapshot { next_seq, ..Snapshot::default() };
+    ledger::load(conn, &mut set, &mut snapshot)?;
     for id in &set.transactions {
         if let Some(item) = read::transaction(conn, *id)? {
             snapshot.transactions.insert(*id, item);
@@ -115,12 +118,13 @@ fn reply(conn: &Connection, scope: u128) -> Result<Option<StoredReply>> {
 
 fn event(conn: &Connection, seq: EventSeq) -> Result<Option<Event>> {
     let sql = format!(
-        "select {EVENT}, u.name from events e join users u on u.user = e.user where e.seq = ?1"
+        "select {EVENT}, u.name from events e left join users u on u.user = e.user \
+         where e.seq = ?1"
     );
     let mut find = conn.prepare_cached(&sql)?;
     let mut rows = find.query([seq.0])?;
     match rows.next()? {
-        Some(row) => Ok(Some(codec::event(row, &codec::user(row, 7)?)?)),
+        Some(row) => Ok(Some(codec::event(row, codec::maybe_user(row, 7)?)?)),
         None => Ok(None),
     }
 }
@@ -133,55 +137,52 @@ pub fn write(
     fresh: &mut HashSet<u64>,
 ) -> Result<Vec<(UserId, i64)>> {
     let mut numbers: HashMap<&UserId, i64> = HashMap::new();
-    for event in &write.events {
-        if !numbers.contains_key(&event.user_id) {
-            numbers.insert(&event.user_id, interned.user(conn, &event.user_id)?);
+    for user in write.events.iter().filter_map(|event| event.user_id.as_ref()) {
+        if !numbers.contains_key(user) {
+            numbers.insert(user, interned.user(conn, user)?);
         }
     }
     let number = |user: &UserId| {
         let missing = || Error::Corrupt { what: format!("user {user} has no event") };
         numbers.get(user).copied().ok_or_else(missing)
     };
+    let mut insert = conn.prepare_cached(
+        "insert into events (seq, event_type, at, user, transaction_id, version, previous, body) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    let mut post = conn.prepare_cached("insert into events_user (rowid, user) values (?1, ?2)")?;
     for event in &write.events {
-        insert_event(conn, event, number(&event.user_id)?)?;
-    }
-    let changed = rows(conn, &write.rows, &number, interned, fresh)?;
-    for (key, deltas) in &write.statistics {
-        count(conn, number(&key.user_id)?, key, deltas)?;
-    }
-    // Keys are sorted, so the days of a month lie together.
-    let all: Vec<(&BucketKey, &Vec<Delta>)> = write.statistics.iter().collect();
-    let same = |a: &BucketKey, b: &BucketKey| {
-        a.user_id == b.user_id && a.currency == b.currency && a.day.month() == b.day.month()
-    };
-    for days in all.chunk_by(|(a, _), (b, _)| same(a, b)) {
-        if let Some((key, _)) = days.first() {
-            count_month(conn, number(&key.user_id)?, key, days)?;
+        let user = event.user_id.as_ref().map_or(Ok(NOBODY), number)?;
+        insert_event(&mut insert, event, user)?;
+        // `sync` is about items.
+        if let Subject::Item(_) = event.subject {
+            post.execute((event.seq.0, codec::prefix(user)))?;
         }
     }
+    drop((insert, post));
+    let changed = rows(conn, &write.rows, &number, interned, fresh)?;
+    let changes = fold::sorted(&write.statistics);
+    for part in fold::parts(&changes) {
+        count(conn, number(part.user())?, &part)?;
+    }
+    ledger::write(conn, write, &number)?;
     for (scope, reply) in &write.replies {
         insert_reply(conn, *scope, reply)?;
     }
     Ok(changed)
 }
 
-fn insert_event(conn: &Connection, event: &Event, user: i64) -> Result<()> {
-    let mut insert = conn.prepare_cached(
-        "insert into events (seq, event_type, at, user, transaction_id, version, previous, body) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
+fn insert_event(insert: &mut Statement, event: &Event, user: i64) -> Result<()> {
     insert.execute((
         event.seq.0,
         event.event_type.name(),
         event.at.micros(),
         user,
-        event.transaction_id.0.as_bytes().as_slice(),
+        codec::subject_bytes(event.subject),
         event.version,
         event.previous.map(|seq| seq.0),
         &*event.body,
     ))?;
-    conn.prepare_cached("insert into events_user (rowid, user) values (?1, ?2)")?
-        .execute((event.seq.0, codec::prefix(user)))?;
     Ok(())
 }
 
@@ -260,9 +261,11 @@ fn position(conn: &Connection, item: &Transaction) -> Result<i64> {
 fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Result<()> {
     let mut insert = conn.prepare_cached(
         "insert into transactions (pos, id, user, type, product, status, side, currency, digits, \
-         amount, metadata, source, external_id, version, created_at, recorded_at, updated_at, seq) \
+         amount, metadata, source, external_id, version, created_at, recorded_at, updated_at, seq, \
+         transfer) \
          values (:pos, :id, :user, :type, :product, :status, :side, :currency, :digits, :amount, \
-         :metadata, :source, :external_id, :version, :created_at, :recorded_at, :updated_at, :seq)",
+         :metadata, :source, :external_id, :version, :created_at, :recorded_at, :updated_at, :seq, \
+         :transfer)",
     )?;
     insert.execute(named_params! {
         ":pos": pos,
@@ -274,7 +277,7 @@ fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Re
         ":side": item.side.name(),
         ":currency": item.currency.code(),
         ":digits": item.currency.digits(),
-        ":amount": codec::amount_bytes(item.amount).as_slice(),
+        ":amount": amount_bytes(item.amount).as_slice(),
         ":metadata": item.metadata.to_string(),
         ":source": item.source,
         ":external_id": item.external_id,
@@ -283,32 +286,9 @@ fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Re
         ":recorded_at": item.recorded_at.micros(),
         ":updated_at": item.updated_at.map(Timestamp::micros),
         ":seq": item.seq.0,
+        ":transfer": item.transfer_id.map(|id| id.0.into_bytes()),
     })?;
     Ok(())
-}
-
-/// The text that the index is given for an item: words and terms, prefixed with the user.
-pub fn postings(user: i64, document: &Document) -> String {
-    let prefix = codec::prefix(user);
-    let mut text = String::with_capacity(512);
-    for field in &document.fields {
-        for word in field {
-            text.push_str(&prefix);
-            text.push('_');
-            text.push_str(word);
-            text.push(' ');
-        }
-        // Between fields, so that no phrase spans two of them.
-        text.push_str(&everything(&prefix));
-        text.push(' ');
-    }
-    for term in &document.terms {
-        text.push_str(&prefix);
-        text.push('.');
-        text.push_str(term);
-        text.push(' ');
-    }
-    text
 }
 
 fn index(
@@ -321,7 +301,7 @@ fn index(
 ) -> Result<()> {
     let document = Document::of(item);
     conn.prepare_cached("insert into search (rowid, body) values (?1, ?2)")?
-        .execute((pos, postings(user, &document)))?;
+        .execute((pos, postings::fts(user, &document)))?;
     let mut insert =
         conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
     for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {
@@ -333,92 +313,40 @@ fn index(
     Ok(())
 }
 
-/// Adds the deltas of a day to its bucket.
-fn count(conn: &Connection, user: i64, key: &BucketKey, deltas: &[Delta]) -> Result<()> {
-    let place = Place::of_day(key);
-    let found = find_statistics(conn, user, &place, |row| {
-        let slots = row.get_ref(2)?.as_blob().ok().and_then(Bucket::decode_slots);
-        let slots = slots.ok_or_else(|| Error::Corrupt {
-            what: format!(
-                "the statistics of {} on {} are unreadable",
-                key.user_id,
-                key.day.start()
-            ),
-        })?;
-        Ok(Bucket { slots, updated_at: Timestamp::from_micros(row.get(3)?) })
-    })?;
-    let mut bucket = found.unwrap_or_default();
-    bucket.apply(deltas);
-    let kept = (!bucket.is_empty()).then(|| Kept {
-        updated_at: bucket.updated_at,
-        sums: bucket.summary().encode(),
-        counts: bucket.encode_counts(),
-        slots: Some(bucket.encode_slots()),
-    });
-    keep_statistics(conn, user, &place, kept)
-}
-
-/// Adds the deltas of the days of a month to it.
-fn count_month(
-    conn: &Connection,
-    user: i64,
-    key: &BucketKey,
-    days: &[(&BucketKey, &Vec<Delta>)],
-) -> Result<()> {
-    let place = Place::of_month(key.currency, key.day.month());
-    let found = find_statistics(conn, user, &place, |row| {
-        codec::month(row.get_ref(0)?, row.get_ref(1)?, row.get(3)?)
-    })?;
-    let mut month = found.unwrap_or_default();
-    for (key, deltas) in days {
-        month.apply(key.day, deltas);
-    }
-    let kept = (!month.is_empty()).then(|| Kept {
-        updated_at: month.updated_at,
-        sums: month.encode_sums(),
-        counts: month.encode_counts(),
-        slots: None,
-    });
-    keep_statistics(conn, user, &place, kept)
-}
-
-fn find_statistics<T>(
-    conn: &Connection,
-    user: i64,
-    place: &Place,
-    read: impl FnOnce(&Row) -> Result<T>,
-) -> Result<Option<T>> {
+/// Brings the changes of a day or of a month into its row.
+fn count(conn: &Connection, user: i64, part: &Part) -> Result<()> {
+    let place = &part.place;
+    let key = (user, &place.code, place.digits, place.month, place.day);
     let mut find = conn.prepare_cached(
         "select sums, counts, slots, updated_at from statistics \
          where user = ?1 and currency = ?2 and digits = ?3 and month = ?4 and day = ?5",
     )?;
-    let mut rows = find.query((user, &place.code, place.digits, place.month, place.day))?;
-    rows.next()?.map(read).transpose()
-}
-
-/// The statistics of a day or of a month, as they are to be.
-struct Kept {
-    updated_at: Timestamp,
-    sums: Vec<u8>,
-    counts: Vec<u8>,
-    slots: Option<Vec<u8>>,
-}
-
-fn keep_statistics(conn: &Connection, user: i64, place: &Place, kept: Option<Kept>) -> Result<()> {
+    let mut rows = find.query(key)?;
+    let found = match rows.next()? {
+        Some(row) => Some(Found {
+            updated_at: row.time(3, "time")?,
+            sums: row.bytes(0, "sums")?,
+            counts: row.bytes(1, "counts")?,
+            slots: row.maybe_bytes(2, "slots")?,
+        }),
+        None => None,
+    };
+    let kept = part.fold(found)?;
+    drop(rows);
     let Some(kept) = kept else {
         conn.prepare_cached(
             "delete from statistics \
              where user = ?1 and currency = ?2 and digits = ?3 and month = ?4 and day = ?5",
         )?
-        .execute((user, &place.code, place.digits, place.month, place.day))?;
+        .execute(key)?;
         return Ok(());
     };
-    let mut insert = conn.prepare_cached(
+    conn.prepare_cached(
         "insert or replace into statistics \
          (user, currency, digits, month, day, updated_at, sums, counts, slots) \
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    insert.execute((
+    )?
+    .execute((
         user,
         &place.code,
         place.digits,

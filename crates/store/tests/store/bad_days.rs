@@ -1,12 +1,12 @@
-//! What a store does when the world around it does not behave.
+//! What the embedded store does when the world around it does not behave.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Books, Fallible};
+use crate::support::{Books, Fallible, On};
 use daybook_core::Submission;
 use daybook_core::command::Action;
-use daybook_store::{Error, Options, Store};
+use daybook_store::{Error, Options};
 
 const BODY: &str = r#"{"user_id":"ana","transaction_type":"card","amount":1,
     "metadata":{"merchant_name":"Starbucks"}}"#;
@@ -23,9 +23,9 @@ async fn refusal(path: &Path) -> String {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_is_refused_while_the_first_is_there() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     let path = PathBuf::from(books.url.trim_start_matches("sqlite:"));
     assert!(refusal(&path).await.contains("already open in another Daybook process"));
     books.store.close().await;
@@ -35,7 +35,7 @@ async fn a_second_process_is_refused_while_the_first_is_there() -> Fallible<()> 
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_of_another_program_is_left_alone() -> Fallible<()> {
     let folder = tempfile::tempdir()?;
     let foreign = folder.path().join("foreign.db");
@@ -45,13 +45,15 @@ async fn a_file_of_another_program_is_left_alone() -> Fallible<()> {
     std::fs::write(&text, "This is no database, only a text of some length.".repeat(100))?;
     assert!(refusal(&text).await.contains("it is no database"));
     assert!(refusal(&folder.path().join("no/such/folder/x.db")).await.contains("cannot be opened"));
-    assert!(refusal(folder.path()).await.contains("cannot be opened"));
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner)?;
+    assert!(refusal(&inner).await.contains("cannot be opened"));
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_written_by_a_newer_version_is_refused() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     books.record(BODY).await?;
     books.store.close().await;
     let path = books.url.trim_start_matches("sqlite:").to_owned();
@@ -67,9 +69,9 @@ async fn a_file_written_by_a_newer_version_is_refused() -> Fallible<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_file_is_refused_with_a_sentence() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     books.record(BODY).await?;
     books.store.close().await;
     let path = PathBuf::from(books.url.trim_start_matches("sqlite:"));
@@ -80,9 +82,9 @@ async fn a_read_only_file_is_refused_with_a_sentence() -> Fallible<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_is_there_after_the_store_is_opened_again() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     let id = books.record(BODY).await?;
     let seq = books.store.seq();
     books.store.close().await;
@@ -94,9 +96,9 @@ async fn what_was_answered_is_there_after_the_store_is_opened_again() -> Fallibl
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_a_whole_copy_while_others_write() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     for _ in 0..200 {
         books.record(BODY).await?;
     }
@@ -122,12 +124,12 @@ async fn a_backup_is_a_whole_copy_while_others_write() -> Fallible<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_says_so_and_loses_nothing() -> Fallible<()> {
     let folder = tempfile::tempdir()?;
     let options = Options { queue: 2, ..Options::default() };
     let store = daybook_store::open(&url(&folder.path().join("d.db")), options).await?;
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     let mut waiting = Vec::new();
     for _ in 0..500 {
         let action = Action::Record(books.parse(BODY)?);
@@ -145,11 +147,11 @@ async fn a_queue_that_is_full_says_so_and_loses_nothing() -> Fallible<()> {
 }
 
 /// A small file system that goes away with its owner.
-struct SmallDisk(tempfile::TempDir);
+pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None` where the right to mount one is missing.
-    fn mount(megabytes: u32) -> Option<Self> {
+    pub fn mount(megabytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().ok()?;
         let size = format!("size={megabytes}m");
         let mount = Command::new("mount")
@@ -157,6 +159,10 @@ impl SmallDisk {
             .arg(folder.path())
             .output();
         mount.is_ok_and(|done| done.status.success()).then_some(Self(folder))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -167,16 +173,16 @@ impl Drop for SmallDisk {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
     let Some(disk) = SmallDisk::mount(8) else {
         assert!(std::env::var_os("CI").is_none(), "a small disk cannot be mounted");
         println!("skipped: a_full_disk_refuses_and_recovers_by_itself needs the right to mount");
         return Ok(());
     };
-    let books = Books::open().await?;
-    let path = disk.0.path().join("daybook.db");
-    let ballast = disk.0.path().join("ballast");
+    let books = Books::open(On::Sqlite).await?;
+    let path = disk.path().join("daybook.db");
+    let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 5 * 1024 * 1024])?;
     let store = daybook_store::open(&url(&path), Options::default()).await?;
     let record = async || -> Result<(), Error> {
@@ -205,24 +211,14 @@ async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
     store.close().await;
     drop(store);
     let again = daybook_store::open(&url(&path), Options::default()).await?;
-    let checked = check(std::sync::Arc::clone(&again))?;
-    assert_eq!(checked, []);
+    assert_eq!(again.verify(&|_, _| ()).await?.differences, []);
     again.close().await;
     Ok(())
 }
 
-/// Verifies on a runtime of its own, because that blocks.
-fn check(store: std::sync::Arc<dyn Store>) -> Fallible<Vec<daybook_store::Difference>> {
-    let checked = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
-        Ok::<_, std::io::Error>(runtime.block_on(async move { store.verify(&|_, _| ()).await }))
-    });
-    Ok(checked.join().map_err(|_| "verify panicked")???.differences)
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_named() -> Fallible<()> {
-    let books = Books::open().await?;
+    let books = Books::open(On::Sqlite).await?;
     let id = books.record(BODY).await?;
     books.record(BODY).await?;
     books.store.close().await;
@@ -236,7 +232,7 @@ async fn damage_is_named() -> Fallible<()> {
     )?;
     drop(conn);
     let again = daybook_store::open(&books.url, Options::default()).await?;
-    let found = check(std::sync::Arc::clone(&again))?;
+    let found = again.verify(&|_, _| ()).await?.differences;
     let named =
         |part: &str, what: &str| found.iter().any(|d| d.part == part && d.what.contains(what));
     assert!(named("statistics", "ana, USD"), "{found:?}");

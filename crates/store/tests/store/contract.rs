@@ -1,17 +1,30 @@
 //! What every store promises, as rules. The suite runs over every backend.
 
-use crate::support::{Books, pairs, user};
+use crate::support::{Books, On, pairs, user};
 use daybook_core::query::Query;
 use daybook_core::stats::{GroupBy, Interval, Span};
 use daybook_core::write_set::Outcome;
 use daybook_core::{Rejection, Status, Timestamp};
 use jiff::tz::TimeZone;
 
+crate::support::every_store! {
+    what_is_recorded_is_found_at_once,
+    the_feed_is_newest_first_and_pages_without_gaps_or_repeats,
+    the_best_match_comes_first,
+    filters_combine_and_each_finds_what_it_says,
+    a_source_that_repeats_itself_updates_its_record,
+    changes_reach_search_statistics_history_and_sync,
+    totals_follow_every_write,
+    statistics_count_days_in_the_zone_asked_for,
+    a_key_answers_once_and_then_repeats_itself,
+    an_atomic_batch_is_all_or_nothing,
+    a_foreign_cursor_is_refused,
+}
+
 type Test = Result<(), Box<dyn std::error::Error>>;
 
-#[tokio::test]
-async fn what_is_recorded_is_found_at_once() -> Test {
-    let books = Books::open().await?;
+async fn what_is_recorded_is_found_at_once(on: On) -> Test {
+    let books = Books::open(on).await?;
     let id = books
         .record(
             r#"{"user_id":"ana","transaction_type":"card","amount":150.00,
@@ -29,12 +42,11 @@ async fn what_is_recorded_is_found_at_once() -> Test {
         assert!(books.ids("ana", &[("search_query", search)]).await?.is_empty(), "{search}");
     }
     assert!(books.ids("bob", &[("search_query", "starbucks")]).await?.is_empty());
-    books.verified()
+    books.verified().await
 }
 
-#[tokio::test]
-async fn the_feed_is_newest_first_and_pages_without_gaps_or_repeats() -> Test {
-    let books = Books::open().await?;
+async fn the_feed_is_newest_first_and_pages_without_gaps_or_repeats(on: On) -> Test {
+    let books = Books::open(on).await?;
     let mut expected = Vec::new();
     for n in 0..57 {
         // Many share a second, some share the very moment.
@@ -68,9 +80,8 @@ async fn the_feed_is_newest_first_and_pages_without_gaps_or_repeats() -> Test {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_best_match_comes_first() -> Test {
-    let books = Books::open().await?;
+async fn the_best_match_comes_first(on: On) -> Test {
+    let books = Books::open(on).await?;
     let mut ids = Vec::new();
     for merchant in ["Market", "Marketing", "Marked", "Market Hall"] {
         ids.push(
@@ -88,9 +99,8 @@ async fn the_best_match_comes_first() -> Test {
     Ok(())
 }
 
-#[tokio::test]
-async fn filters_combine_and_each_finds_what_it_says() -> Test {
-    let books = Books::open().await?;
+async fn filters_combine_and_each_finds_what_it_says(on: On) -> Test {
+    let books = Books::open(on).await?;
     let a = books.record(r#"{"user_id":"ana","transaction_type":"card","amount":10.50,"currency":"EUR",
         "created_at":"2024-05-01T23:30:00Z","source":"pos","external_id":"1",
         "metadata":{"merchant_name":"Café Zoë","n":3,"tags":["x","y"],"geo":{"city":"Kraków","lat":50.06}}}"#).await?;
@@ -142,9 +152,8 @@ async fn filters_combine_and_each_finds_what_it_says() -> Test {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_source_that_repeats_itself_updates_its_record() -> Test {
-    let books = Books::open().await?;
+async fn a_source_that_repeats_itself_updates_its_record(on: On) -> Test {
+    let books = Books::open(on).await?;
     let body = |status: &str, amount: &str| {
         format!(
             r#"{{"user_id":"ana","transaction_type":"card","amount":{amount},"status":"{status}",
@@ -165,12 +174,11 @@ async fn a_source_that_repeats_itself_updates_its_record() -> Test {
         .into();
     assert_eq!(kinds, [("created", 1), ("unchanged", 1), ("updated", 2), ("unchanged", 2)]);
     assert_eq!(books.ids("ana", &[]).await?.len(), 1);
-    books.verified()
+    books.verified().await
 }
 
-#[tokio::test]
-async fn changes_reach_search_statistics_history_and_sync() -> Test {
-    let books = Books::open().await?;
+async fn changes_reach_search_statistics_history_and_sync(on: On) -> Test {
+    let books = Books::open(on).await?;
     let id = books
         .record(
             r#"{"user_id":"ana","transaction_type":"card","amount":10,"status":"pending",
@@ -187,7 +195,7 @@ async fn changes_reach_search_statistics_history_and_sync() -> Test {
     let statistics = books.statistics("ana", Span::all()).await?;
     assert_eq!(statistics[0].total_transaction_value, "7.25");
     assert_eq!(statistics[0].largest.as_deref(), Some("7.25"));
-    books.verified()?;
+    books.verified().await?;
     books.erase(id).await?;
     assert!(books.ids("ana", &[]).await?.is_empty());
     assert!(books.ids("ana", &[("search_query", "beta")]).await?.is_empty());
@@ -198,12 +206,11 @@ async fn changes_reach_search_statistics_history_and_sync() -> Test {
     assert!(changes.has_more && changes.events.len() == 3);
     let rest = books.store.changes(user("ana"), changes.next, 3).await?;
     assert!(!rest.has_more && rest.events.len() == 1);
-    books.verified()
+    books.verified().await
 }
 
-#[tokio::test]
-async fn totals_follow_every_write() -> Test {
-    let books = Books::open().await?;
+async fn totals_follow_every_write(on: On) -> Test {
+    let books = Books::open(on).await?;
     let total = async || -> Result<u64, Box<dyn std::error::Error>> {
         Ok(books.store.transactions(books.query("ana", &[])?).await?.total.unwrap_or(0))
     };
@@ -219,9 +226,8 @@ async fn totals_follow_every_write() -> Test {
     Ok(())
 }
 
-#[tokio::test]
-async fn statistics_count_days_in_the_zone_asked_for() -> Test {
-    let books = Books::open().await?;
+async fn statistics_count_days_in_the_zone_asked_for(on: On) -> Test {
+    let books = Books::open(on).await?;
     for (at, amount) in [
         ("2024-05-01T21:59:59Z", 1),
         ("2024-05-01T22:00:00Z", 2),
@@ -262,9 +268,8 @@ async fn statistics_count_days_in_the_zone_asked_for() -> Test {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_key_answers_once_and_then_repeats_itself() -> Test {
-    let books = Books::open().await?;
+async fn a_key_answers_once_and_then_repeats_itself(on: On) -> Test {
+    let books = Books::open(on).await?;
     let body = r#"{"user_id":"ana","transaction_type":"card","amount":1}"#;
     let mut waiting = Vec::new();
     for _ in 0..50 {
@@ -286,24 +291,22 @@ async fn a_key_answers_once_and_then_repeats_itself() -> Test {
     let other =
         books.with_key(r#"{"user_id":"ana","transaction_type":"card","amount":2}"#, 9).await?;
     assert_eq!(other.verdicts, [Err(Rejection::KeyReused)]);
-    books.verified()
+    books.verified().await
 }
 
-#[tokio::test]
-async fn an_atomic_batch_is_all_or_nothing() -> Test {
-    let books = Books::open().await?;
+async fn an_atomic_batch_is_all_or_nothing(on: On) -> Test {
+    let books = Books::open(on).await?;
     let good = r#"{"user_id":"ana","transaction_type":"card","amount":1}"#;
     let refused = books.batch(&[good, good], true, true).await?;
     assert_eq!(refused.verdicts.iter().filter(|v| v.is_ok()).count(), 0);
     assert!(books.ids("ana", &[]).await?.is_empty());
     let mixed = books.batch(&[good, good], false, true).await?;
     assert_eq!(mixed.verdicts.iter().filter(|v| v.is_ok()).count(), 2);
-    books.verified()
+    books.verified().await
 }
 
-#[tokio::test]
-async fn a_foreign_cursor_is_refused() -> Test {
-    let books = Books::open().await?;
+async fn a_foreign_cursor_is_refused(on: On) -> Test {
+    let books = Books::open(on).await?;
     for _ in 0..3 {
         books.record(r#"{"user_id":"ana","transaction_type":"card","amount":1}"#).await?;
     }

@@ -3,5 +3,13 @@
 #![cfg(test)]
 
 mod bad_days;
+mod chance;
 mod contract;
+mod database;
+mod differential;
+mod ledger;
+mod postgres;
+mod postgres_bad_days;
+mod postgres_damage;
+mod postgres_plans;
 mod support;

@@ -1,6 +1,7 @@
 //! A store in a temporary place, and short ways to use it.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -8,20 +9,58 @@ use daybook_core::command::{Action, IdempotencyKey};
 use daybook_core::query::Query;
 use daybook_core::stats::{Span, Statistics};
 use daybook_core::transaction::Vocabulary;
-use daybook_core::write_set::{Outcome, Reply};
+use daybook_core::write_set::{Outcome, Recorded, Reply};
 use daybook_core::{
-    NewTransaction, Patch, Rejection, Submission, Timestamp, TransactionId, UserId,
+    AccountId, AccountPatch, Holding, NewAccount, NewTransaction, NewTransfer, Patch, Rejection,
+    Subject, Submission, Timestamp, TransactionId, Transfer, TransferId, UserId,
 };
-use daybook_store::{Options, Store};
+use daybook_store::{Difference, Options, Store};
+use uuid::Uuid;
+
+use crate::database::{self, Database};
 
 pub type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// The store that a test is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes each rule a test of every store. A rule that stands in no list is dead code, which the
+/// compiler names.
+macro_rules! every_store {
+    ($($rule:ident,)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() -> crate::support::Fallible<()> {
+                super::$rule(crate::support::On::Sqlite).await
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() -> crate::support::Fallible<()> {
+                match crate::database::server() {
+                    Some(_) => super::$rule(crate::support::On::Postgres).await,
+                    None => Ok(()),
+                }
+            })*
+        }
+    };
+}
+pub(crate) use every_store;
 
 pub struct Books {
     pub store: Arc<dyn Store>,
     pub url: String,
+    pub on: On,
     clock: AtomicI64,
     ids: AtomicU64,
-    _folder: tempfile::TempDir,
+    // Last, so that they are there as long as the store is.
+    _folder: Option<tempfile::TempDir>,
+    _database: Option<Database>,
 }
 
 pub fn user(name: &str) -> UserId {
@@ -32,17 +71,52 @@ pub fn pairs(filters: &[(&str, &str)]) -> Vec<(String, String)> {
     filters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// The body of a transfer.
+pub fn payment(source: i64, destination: i64, amount: &str, more: &str) -> String {
+    let accounts =
+        format!(r#""source_account_id":{source},"destination_account_id":{destination}"#);
+    format!(r#"{{{accounts},"amount":"{amount}"{more}}}"#)
+}
+
 impl Books {
-    pub async fn open() -> Fallible<Self> {
-        let folder = tempfile::tempdir()?;
-        let url = format!("sqlite:{}", folder.path().join("daybook.db").display());
-        let store = daybook_store::open(&url, Options::default()).await?;
+    /// Opens a store that nobody has used before.
+    pub async fn open(on: On) -> Fallible<Self> {
+        match on {
+            On::Sqlite => {
+                let folder = tempfile::tempdir()?;
+                let books = Self::open_in(folder.path()).await?;
+                Ok(Self { _folder: Some(folder), ..books })
+            }
+            On::Postgres => {
+                let server = database::server().ok_or("there is no server")?;
+                let database = Database::make(&server).await?;
+                let books = Self::at(database.url.clone(), On::Postgres).await?;
+                Ok(Self { _database: Some(database), ..books })
+            }
+        }
+    }
+
+    /// Opens a store in a folder that is there already.
+    pub async fn open_in(folder: &Path) -> Fallible<Self> {
+        let url = format!("sqlite:{}", folder.join("daybook.db").display());
+        Self::at(url, On::Sqlite).await
+    }
+
+    /// Opens what is at a URL.
+    pub async fn at(url: String, on: On) -> Fallible<Self> {
+        Self::with(url, on, Options::default()).await
+    }
+
+    pub async fn with(url: String, on: On, options: Options) -> Fallible<Self> {
+        let store = daybook_store::open(&url, options).await?;
         Ok(Self {
             store,
             url,
+            on,
             clock: AtomicI64::new(1_720_000_000_000_000),
             ids: AtomicU64::new(1),
-            _folder: folder,
+            _folder: None,
+            _database: None,
         })
     }
 
@@ -50,9 +124,14 @@ impl Books {
         Timestamp::from_micros(self.clock.fetch_add(1_000, Ordering::Relaxed))
     }
 
+    /// Lets time pass.
+    pub fn pass(&self, us: i64) {
+        self.clock.fetch_add(us, Ordering::Relaxed);
+    }
+
     pub fn parse(&self, body: &str) -> Fallible<NewTransaction> {
         let place = self.ids.fetch_add(1, Ordering::Relaxed);
-        let id = TransactionId(uuid::Uuid::from_u128(u128::from(place)));
+        let id = TransactionId(Uuid::from_u128(u128::from(place)));
         Ok(NewTransaction::parse(body, id, None, &Vocabulary::default())?)
     }
 
@@ -64,7 +143,7 @@ impl Books {
 
     pub async fn record(&self, body: &str) -> Fallible<TransactionId> {
         match self.send(body).await? {
-            Outcome::Created(recorded) => Ok(recorded.id),
+            Outcome::Created(Recorded { subject: Subject::Item(id), .. }) => Ok(id),
             other => Err(format!("not created: {other:?}").into()),
         }
     }
@@ -100,7 +179,98 @@ impl Books {
         self.act(Action::Erase { id, owner: None, version: None }).await
     }
 
-    async fn act(&self, action: Action) -> Result<Outcome, Rejection> {
+    /// Opens an account.
+    pub async fn account(&self, body: &str) -> Result<AccountId, Rejection> {
+        let new = NewAccount::parse(body, None, &Vocabulary::default())?;
+        match self.act(Action::Open(new)).await? {
+            Outcome::Created(Recorded { subject: Subject::Account(id), .. }) => Ok(id),
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+
+    pub async fn reform(&self, id: i64, body: &str) -> Result<Outcome, Rejection> {
+        let (id, patch) = (AccountId(id), AccountPatch::parse(body)?);
+        self.act(Action::Reform { id, owner: None, version: None, patch }).await
+    }
+
+    pub fn transfer_id(&self) -> TransferId {
+        let place = self.ids.fetch_add(1, Ordering::Relaxed);
+        TransferId(Uuid::from_u128((1 << 64) | u128::from(place) << 8))
+    }
+
+    pub fn new_transfer(&self, body: &str) -> Result<NewTransfer, Rejection> {
+        NewTransfer::parse(body, self.transfer_id(), &Vocabulary::default())
+    }
+
+    /// Submits a transfer.
+    pub async fn transfer(&self, body: &str) -> Result<TransferId, Rejection> {
+        let new = self.new_transfer(body)?;
+        let id = new.id;
+        self.act(Action::Transfer(new)).await.map(|_| id)
+    }
+
+    /// Submits a transfer of an amount; `more` are further fields, each after a comma.
+    pub async fn pay(
+        &self,
+        source: i64,
+        destination: i64,
+        amount: &str,
+        more: &str,
+    ) -> Result<TransferId, Rejection> {
+        self.transfer(&payment(source, destination, amount, more)).await
+    }
+
+    pub async fn holding(&self, id: i64) -> Fallible<Holding> {
+        let found = self.store.account(AccountId(id)).await?;
+        found.ok_or_else(|| format!("there is no account {id}").into())
+    }
+
+    pub async fn moved(&self, id: TransferId) -> Fallible<Transfer> {
+        self.store.transfer(id).await?.ok_or_else(|| format!("there is no transfer {id}").into())
+    }
+
+    /// Posted, pending in, pending out, available.
+    pub async fn funds(&self, id: i64) -> Fallible<[String; 4]> {
+        let Holding { account, funds } = self.holding(id).await?;
+        let currency = account.currency;
+        Ok([
+            funds.balance.to_text(currency),
+            funds.pending_in.to_text(currency),
+            funds.pending_out.to_text(currency),
+            funds.available().to_text(currency),
+        ])
+    }
+
+    /// Another connection to the file, past all rules.
+    pub fn file(&self) -> Fallible<rusqlite::Connection> {
+        Ok(rusqlite::Connection::open(self.url.trim_start_matches("sqlite:"))?)
+    }
+
+    /// The ids that a statement selects as bytes, past all rules.
+    pub async fn select_ids(&self, sqlite: &str, postgres: &str) -> Fallible<Vec<TransferId>> {
+        let rows: Vec<Vec<u8>> = match self.on {
+            On::Sqlite => {
+                let file = self.file()?;
+                let mut select = file.prepare(sqlite)?;
+                let rows = select.query_map([], |row| row.get(0))?;
+                rows.collect::<Result<_, _>>()?
+            }
+            On::Postgres => {
+                let rows = database::connect(&self.url).await?.query(postgres, &[]).await?;
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        };
+        rows.iter().map(|id| Ok(TransferId(Uuid::from_slice(id)?))).collect()
+    }
+
+    /// Closes the store and opens it again.
+    pub async fn reopen(&mut self) -> Fallible<()> {
+        self.store.close().await;
+        self.store = daybook_store::open(&self.url, Options::default()).await?;
+        Ok(())
+    }
+
+    pub async fn act(&self, action: Action) -> Result<Outcome, Rejection> {
         let reply = self.store.commit(Submission::one(self.now(), action)).await;
         reply.expect("the store answers").verdicts.remove(0)
     }
@@ -163,15 +333,13 @@ impl Books {
         Ok(self.store.statistics(user(name), span, Vec::new()).await?)
     }
 
-    pub fn verified(&self) -> Fallible<()> {
-        // `verify` blocks; on a single-threaded test runtime it needs a runtime of its own.
-        let store = Arc::clone(&self.store);
-        let checked = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
-            Ok::<_, std::io::Error>(runtime.block_on(async move { store.verify(&|_, _| ()).await }))
-        });
-        let found = checked.join().map_err(|_| "verify panicked")???;
-        assert_eq!(found.differences, []);
+    /// What `verify` finds.
+    pub async fn differences(&self) -> Fallible<Vec<Difference>> {
+        Ok(self.store.verify(&|_, _| ()).await?.differences)
+    }
+
+    pub async fn verified(&self) -> Fallible<()> {
+        assert_eq!(self.differences().await?, []);
         Ok(())
     }
 }

@@ -86,13 +86,14 @@ pub enum WriteProblems {
     /// Another user's row, or a missing scope.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
-    /// There is no such item.
+    /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
     /// The body took too long to arrive.
     #[response(status = 408, content_type = "application/problem+json")]
     Slow(Problem),
-    /// An illegal status move, or a stale version.
+    /// An illegal status move, a stale version, or an item that belongs to a transfer. In the
+    /// ledger also: a frozen or closed account, or an id or a reference that is taken.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The body is too large.
@@ -102,6 +103,7 @@ pub enum WriteProblems {
     #[response(status = 415, content_type = "application/problem+json")]
     WrongType(Problem),
     /// A field breaks a rule (every broken one is named), or the key was used with another body.
+    /// In the ledger also: too little money, or accounts of different currencies.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
     /// The server failed.

@@ -2,7 +2,6 @@
 
 use serde_json::value::RawValue;
 
-use super::{Side, Status, TransactionType, Vocabulary};
 use crate::id::UserId;
 use crate::json::{Fields, Json, JsonError};
 use crate::limits::{
@@ -11,9 +10,10 @@ use crate::limits::{
 use crate::money::{Amount, Currency};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
+use crate::transaction::{Side, Status, TransactionType, Vocabulary};
 
 /// Reads the fields of one object and collects what is wrong with them.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub fields: Fields<'a>,
     pub errors: Vec<FieldError>,
 }
@@ -86,24 +86,24 @@ impl<'a> Reader<'a> {
 
 const KNOWN: &[&str] = &["status", "amount", "metadata", "created_at"];
 
-pub(super) type Read<T> = Result<T, Vec<FieldError>>;
+pub(crate) type Read<T> = Result<T, Vec<FieldError>>;
 
-pub(super) fn wrong<T>(code: &str, detail: impl Into<String>) -> Read<T> {
+pub(crate) fn wrong<T>(code: &str, detail: impl Into<String>) -> Read<T> {
     Err(vec![FieldError::new("", code, detail)])
 }
 
-pub(super) fn read_text(raw: &RawValue) -> Read<String> {
+pub(crate) fn read_text(raw: &RawValue) -> Read<String> {
     match serde_json::from_str(raw.get()) {
         Ok(text) => Ok(text),
         Err(_) => wrong("TYPE", "a text in quotes is expected here"),
     }
 }
 
-pub(super) fn read_user(raw: &RawValue) -> Read<UserId> {
+pub(crate) fn read_user(raw: &RawValue) -> Read<UserId> {
     UserId::parse(&read_text(raw)?).or_else(|detail| wrong("USER_ID", detail))
 }
 
-pub(super) fn read_type(raw: &RawValue) -> Read<TransactionType> {
+pub(crate) fn read_type(raw: &RawValue) -> Read<TransactionType> {
     let text = read_text(raw)?;
     TransactionType::from_name(&text).map_or_else(
         || wrong("UNKNOWN_TYPE", format!("the type is one of {}", TransactionType::names())),
@@ -111,7 +111,7 @@ pub(super) fn read_type(raw: &RawValue) -> Read<TransactionType> {
     )
 }
 
-pub(super) fn read_status(raw: &RawValue) -> Read<Status> {
+pub(crate) fn read_status(raw: &RawValue) -> Read<Status> {
     let text = read_text(raw)?;
     Status::from_name(&text).map_or_else(
         || wrong("UNKNOWN_STATUS", format!("the status is one of {}", Status::names())),
@@ -119,13 +119,13 @@ pub(super) fn read_status(raw: &RawValue) -> Read<Status> {
     )
 }
 
-pub(super) fn read_side(raw: &RawValue) -> Read<Side> {
+pub(crate) fn read_side(raw: &RawValue) -> Read<Side> {
     let text = read_text(raw)?;
     Side::from_name(&text)
         .map_or_else(|| wrong("UNKNOWN_SIDE", format!("the side is one of {}", Side::names())), Ok)
 }
 
-pub(super) fn read_product(raw: &RawValue, vocabulary: &Vocabulary) -> Read<String> {
+pub(crate) fn read_product(raw: &RawValue, vocabulary: &Vocabulary) -> Read<String> {
     let text = read_text(raw)?;
     let known = vocabulary.products.iter().find(|name| name.eq_ignore_ascii_case(&text));
     known.cloned().map_or_else(
@@ -137,7 +137,7 @@ pub(super) fn read_product(raw: &RawValue, vocabulary: &Vocabulary) -> Read<Stri
     )
 }
 
-pub(super) fn read_currency(raw: &RawValue, vocabulary: &Vocabulary) -> Read<Currency> {
+pub(crate) fn read_currency(raw: &RawValue, vocabulary: &Vocabulary) -> Read<Currency> {
     let text = read_text(raw)?;
     vocabulary.currencies.get(&text).map_or_else(
         || {
@@ -148,7 +148,7 @@ pub(super) fn read_currency(raw: &RawValue, vocabulary: &Vocabulary) -> Read<Cur
     )
 }
 
-pub(super) fn read_amount_text(raw: &RawValue) -> Read<String> {
+pub(crate) fn read_amount_text(raw: &RawValue) -> Read<String> {
     match raw.get().as_bytes().first() {
         Some(b'"') => read_text(raw),
         Some(b'-' | b'0'..=b'9') => Ok(raw.get().to_owned()),
@@ -156,7 +156,7 @@ pub(super) fn read_amount_text(raw: &RawValue) -> Read<String> {
     }
 }
 
-pub(super) fn read_name(raw: &RawValue, chars_max: usize) -> Read<String> {
+pub(crate) fn read_name(raw: &RawValue, chars_max: usize) -> Read<String> {
     let text = read_text(raw)?;
     if text.is_empty() || text.chars().count() > chars_max || text.chars().any(char::is_control) {
         return wrong("LENGTH", format!("1 to {chars_max} characters are expected here"));
@@ -164,11 +164,11 @@ pub(super) fn read_name(raw: &RawValue, chars_max: usize) -> Read<String> {
     Ok(text)
 }
 
-pub(super) fn read_time(raw: &RawValue) -> Read<Timestamp> {
+pub(crate) fn read_time(raw: &RawValue) -> Read<Timestamp> {
     Timestamp::parse(&read_text(raw)?).or_else(|error| wrong("TIME", error.to_string()))
 }
 
-pub(super) fn read_metadata(raw: &RawValue) -> Read<Json> {
+pub(crate) fn read_metadata(raw: &RawValue) -> Read<Json> {
     let metadata = match Json::from_raw(raw, METADATA_DEPTH_MAX) {
         Ok(metadata) => metadata,
         Err(JsonError::DuplicateKey { key }) => {
@@ -183,7 +183,7 @@ pub(super) fn read_metadata(raw: &RawValue) -> Read<Json> {
 }
 
 /// The limits that hold for any metadata.
-pub(super) fn check_metadata(metadata: &Json) -> Vec<FieldError> {
+pub(crate) fn check_metadata(metadata: &Json) -> Vec<FieldError> {
     let error = |code: &str, detail: String| vec![FieldError::new("", code, detail)];
     let Json::Object(_) = metadata else {
         return error("TYPE", "metadata is an object".to_owned());
@@ -202,7 +202,7 @@ pub(super) fn check_metadata(metadata: &Json) -> Vec<FieldError> {
     Vec::new()
 }
 
-pub(super) fn keys_fit(value: &Json) -> bool {
+pub(crate) fn keys_fit(value: &Json) -> bool {
     match value {
         Json::Object(entries) => entries.iter().all(|(key, value)| {
             !key.is_empty() && key.chars().count() <= METADATA_KEY_CHARS_MAX && keys_fit(value)

@@ -1,0 +1,220 @@
+//! PostgreSQL as the store: one database, any number of Daybook processes.
+//!
+//! One commit at a time: each takes the same advisory lock first, so what it loads is what the
+//! last one left, its events follow the last one's without a gap, and nobody sees them out of
+//! order. Group commit makes each a batch, so that waiting for one's turn costs little.
+
+mod ask;
+mod buckets;
+mod connect;
+mod failure;
+mod ledger;
+mod load;
+pub mod param;
+mod read;
+mod schema;
+mod search;
+mod sift;
+mod statistics;
+mod target;
+mod tls;
+mod verify;
+mod write;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use daybook_core::query::{AccountsQuery, EntriesQuery, TransfersQuery};
+use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
+use daybook_core::transfer::Entry;
+use daybook_core::write_set::Reply;
+use daybook_core::{
+    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
+    Transfer, TransferId, UserId,
+};
+use tokio::task::JoinHandle;
+
+use self::connect::Pool;
+use self::target::Target;
+pub use self::target::{masked, public_name};
+use self::writer::Writing;
+use crate::group::Writer;
+use crate::{
+    Changes, Due, Error, LedgerVerified, List, Options, Page, Progress, Result, Status, Store,
+    Verified,
+};
+
+/// How often the newest event of other processes is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// An open store.
+pub struct Postgres {
+    pool: Arc<Pool>,
+    writer: Writer,
+    /// The newest event that is known here.
+    seq: Arc<AtomicI64>,
+    looking: JoinHandle<()>,
+}
+
+impl Postgres {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// When the URL cannot be read, the server cannot be reached, or its schema is newer.
+    pub async fn open(url: &str, options: Options) -> Result<Self> {
+        let target = Target::parse(url, &options)?;
+        schema::migrate(&target).await?;
+        let pool = Arc::new(Pool::new(&target)?);
+        let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
+        let looking = tokio::spawn(look(Arc::clone(&pool), Arc::clone(&seq)));
+        let writing = Writing::new(target, Arc::clone(&seq), &options);
+        let writer = Writer::start(writing, &options)?;
+        Ok(Self { pool, writer, seq, looking })
+    }
+}
+
+/// The newest event of the database.
+async fn newest(pool: &Pool) -> Result<i64> {
+    let newest = "select coalesce(max(seq), 0) from events";
+    let row = pool.ask().await?.query_opt(newest, &[]).await?;
+    row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
+}
+
+/// Follows the commits of other processes.
+async fn look(pool: Arc<Pool>, seq: Arc<AtomicI64>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match newest(&pool).await {
+            Ok(found) => {
+                seq.fetch_max(found, Ordering::AcqRel);
+            }
+            Err(Error::Closed) => return,
+            // Whoever asks for something hears of it; here it is tried again.
+            Err(error) => tracing::debug!(%error, "the newest event is not known"),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn commit(&self, submission: Submission) -> Result<Reply> {
+        self.writer.commit(submission).await
+    }
+
+    async fn transaction(&self, id: TransactionId) -> Result<Option<Transaction>> {
+        read::transaction(&self.pool.ask().await?, id).await
+    }
+
+    async fn transactions(&self, query: Query) -> Result<Page> {
+        read::page(&self.pool.snapshot().await?, &query).await
+    }
+
+    async fn statistics(
+        &self,
+        user: UserId,
+        span: Span,
+        currencies: Vec<String>,
+    ) -> Result<Vec<Statistics>> {
+        statistics::totals(&self.pool.snapshot().await?, &user, &span, &currencies).await
+    }
+
+    async fn series(
+        &self,
+        user: UserId,
+        span: Span,
+        currencies: Vec<String>,
+        interval: Interval,
+        group_by: GroupBy,
+    ) -> Result<Vec<Series>> {
+        let conn = self.pool.snapshot().await?;
+        statistics::series(&conn, &user, &span, &currencies, interval, &group_by).await
+    }
+
+    async fn account(&self, id: AccountId) -> Result<Option<Holding>> {
+        ledger::account(&self.pool.ask().await?, id).await
+    }
+
+    async fn accounts(&self, query: AccountsQuery) -> Result<List<Holding>> {
+        ledger::accounts(&self.pool.snapshot().await?, &query).await
+    }
+
+    async fn balance_at(&self, id: AccountId, at: Timestamp) -> Result<Option<Holding>> {
+        ledger::balance_at(&self.pool.snapshot().await?, id, at).await
+    }
+
+    async fn entries(&self, query: EntriesQuery) -> Result<Option<List<Entry>>> {
+        ledger::entries(&self.pool.snapshot().await?, &query).await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {
+        ledger::transfer(&self.pool.ask().await?, id).await
+    }
+
+    async fn transfers(&self, query: TransfersQuery) -> Result<List<Transfer>> {
+        ledger::transfers(&self.pool.snapshot().await?, &query).await
+    }
+
+    async fn due(&self, at: Timestamp, limit: u32) -> Result<Due> {
+        ledger::due(&self.pool.snapshot().await?, at, limit).await
+    }
+
+    async fn history(&self, id: TransactionId) -> Result<Vec<Event>> {
+        read::history(&self.pool.snapshot().await?, id).await
+    }
+
+    async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes> {
+        read::changes(&self.pool.snapshot().await?, &user, after, limit).await
+    }
+
+    async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>> {
+        read::users(&self.pool.ask().await?, after.as_ref(), limit).await
+    }
+
+    fn seq(&self) -> EventSeq {
+        EventSeq(self.seq.load(Ordering::Acquire))
+    }
+
+    async fn status(&self) -> Result<Status> {
+        let conn = self.pool.snapshot().await?;
+        let schema = schema::version(&conn).await?;
+        let size = conn.query_opt("select pg_database_size(current_database())", &[]).await?;
+        let bytes: i64 = size.map_or(Ok(0), |row| row.try_get(0))?;
+        Ok(Status {
+            seq: self.seq(),
+            schema,
+            waiting: self.writer.waiting(),
+            bytes: u64::try_from(bytes).unwrap_or(0),
+        })
+    }
+
+    async fn backup(&self, _: &Path, _: Progress<'_>) -> Result<()> {
+        Err(Error::NoBackup)
+    }
+
+    async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
+        verify::verify(&self.pool.look().await?, progress).await
+    }
+
+    async fn verify_ledger(&self) -> Result<LedgerVerified> {
+        verify::verify_ledger(&self.pool.look().await?, &|_, _| {}).await
+    }
+
+    async fn close(&self) {
+        self.looking.abort();
+        self.writer.close().await;
+        self.pool.close();
+        tracing::debug!("store closed");
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
