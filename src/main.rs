@@ -11,6 +11,7 @@ mod bench;
 mod clean;
 mod config;
 mod demo;
+mod events;
 mod export;
 mod import;
 mod migrate;
@@ -68,6 +69,8 @@ enum Command {
     Accounts(accounts::Args),
     /// Moves money between accounts, and shows what moved
     Transfers(transfers::Args),
+    /// Writes the event log as NDJSON, and follows it
+    Events(events::Args),
     /// Signs an access token
     Token(token::Args),
     /// Checks that statistics, search index, event log and balances are right
@@ -113,6 +116,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(args, settings).await,
         Command::Accounts(args) => accounts::run(args, settings).await,
         Command::Transfers(args) => transfers::run(args, settings).await,
+        Command::Events(args) => events::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Backup(args) => backup::run(args, settings).await,

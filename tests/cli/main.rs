@@ -5,6 +5,7 @@
 mod folder;
 
 mod config;
+mod events;
 mod export;
 mod help;
 mod import;

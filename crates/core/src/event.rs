@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
 use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
 use crate::named::named;
 use crate::time::Timestamp;
@@ -41,4 +45,50 @@ pub struct Event {
     pub previous: Option<EventSeq>,
     /// The published JSON.
     pub body: Arc<str>,
+}
+
+/// As followers publish it. What it is about stands under `transaction`, `account` or `transfer`,
+/// byte for byte as the log has it.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let about = match self.subject {
+            Subject::Item(_) => "transaction",
+            Subject::Account(_) => "account",
+            Subject::Transfer(_) => "transfer",
+        };
+        let body: &RawValue = serde_json::from_str(&self.body).map_err(S::Error::custom)?;
+        let mut map = serializer.serialize_map(Some(6))?;
+        map.serialize_entry("seq", &self.seq)?;
+        map.serialize_entry("event_type", &self.event_type)?;
+        map.serialize_entry("timestamp", &self.at)?;
+        map.serialize_entry("user_id", &self.user_id)?;
+        map.serialize_entry("version", &self.version)?;
+        map.serialize_entry(about, body)?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_published_with_what_it_is_about() {
+        let event = Event {
+            seq: EventSeq(7),
+            event_type: EventType::AccountCreated,
+            at: Timestamp::from_micros(1_720_000_000_000_000),
+            user_id: None,
+            subject: Subject::Account(AccountId(5)),
+            version: 1,
+            previous: None,
+            body: r#"{"account_id":5, "balance":"0.10"}"#.into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&event).expect("JSON"),
+            r#"{"seq":7,"event_type":"account.created","timestamp":"2024-07-03T09:46:40Z","#
+                .to_owned()
+                + r#""user_id":null,"version":1,"account":{"account_id":5, "balance":"0.10"}}"#
+        );
+    }
 }

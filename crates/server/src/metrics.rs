@@ -89,6 +89,15 @@ impl Metrics {
         self.due.set(gauge_value(u64::try_from(transfers).unwrap_or(u64::MAX)));
     }
 
+    /// Takes over how many events a follower of the log has not done yet.
+    pub fn observe_follower(&self, name: &str, lag: i64) {
+        with_local_recorder(&self.recorder, || {
+            let lag = u64::try_from(lag).unwrap_or(0);
+            gauge!("daybook_follower_lag_events", "follower" => name.to_owned())
+                .set(gauge_value(lag));
+        });
+    }
+
     /// Takes over what a look at the ledger found. There is no such series before the first.
     pub fn observe_ledger(&self, differences: usize, at: Timestamp) {
         with_local_recorder(&self.recorder, || {
@@ -126,6 +135,7 @@ fn describe() {
     describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
     describe_gauge!("daybook_event_seq", "the newest event");
+    describe_gauge!("daybook_follower_lag_events", "events that a follower has not done yet");
     describe_counter!("daybook_ledger_attempts_total", "attempts of the worker, by outcome");
     describe_gauge!("daybook_ledger_due_transfers", "transfers due when the worker last looked");
     describe_gauge!("daybook_ledger_ok", "1 when the last look found no difference, else 0");

@@ -36,15 +36,23 @@ struct Job {
     answer: oneshot::Sender<Result<Reply>>,
 }
 
-pub struct Writer {
-    line: Mutex<Option<SyncSender<Job>>>,
+/// Something else that only the writer may do.
+type Errand<B> = Box<dyn FnOnce(&mut B) + Send>;
+
+enum Task<B> {
+    Commit(Job),
+    Run(Errand<B>),
+}
+
+pub struct Writer<B> {
+    line: Mutex<Option<SyncSender<Task<B>>>>,
     waiting: Arc<AtomicUsize>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
-impl Writer {
-    pub fn start(backend: impl Backend, options: &Options) -> Result<Self> {
-        let (line, jobs) = sync_channel(options.queue.max(1));
+impl<B: Backend> Writer<B> {
+    pub fn start(backend: B, options: &Options) -> Result<Self> {
+        let (line, tasks) = sync_channel(options.queue.max(1));
         let (end, ended) = oneshot::channel::<()>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let mut thread =
@@ -52,7 +60,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                thread.run(&jobs);
+                thread.run(&tasks);
                 drop(thread);
                 drop(end);
             })
@@ -66,17 +74,33 @@ impl Writer {
 
     pub async fn commit(&self, submission: Submission) -> Result<Reply> {
         let (answer, answered) = oneshot::channel();
+        self.send(Task::Commit(Job { submission, answer }))?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Runs a small errand between two commits.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&mut B) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        // Who asked may have gone; what it asked for is done all the same.
+        let errand = Box::new(move |backend: &mut B| drop(answer.send(errand(backend))));
+        self.send(Task::Run(errand))?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    fn send(&self, task: Task<B>) -> Result<()> {
         let line = self.line.lock().clone().ok_or(Error::Closed)?;
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        if let Err(refused) = line.try_send(Job { submission, answer }) {
+        if let Err(refused) = line.try_send(task) {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(match refused {
                 TrySendError::Full(_) => Error::Busy,
                 TrySendError::Disconnected(_) => Error::Closed,
             });
         }
-        drop(line);
-        answered.await.map_err(|_| Error::Closed)?
+        Ok(())
     }
 
     /// Refuses new work, finishes what waits and closes the file.
@@ -97,13 +121,20 @@ struct Thread<B> {
 }
 
 impl<B: Backend> Thread<B> {
-    fn run(&mut self, jobs: &Receiver<Job>) {
+    fn run(&mut self, tasks: &Receiver<Task<B>>) {
         loop {
-            match jobs.recv_timeout(IDLE) {
-                Ok(first) => {
-                    let group = self.gather(first, jobs);
+            match tasks.recv_timeout(IDLE) {
+                Ok(Task::Commit(first)) => {
+                    let (group, errand) = self.gather(first, tasks);
                     self.commit_group(group);
+                    if let Some(errand) = errand {
+                        self.run_errand(errand);
+                    }
                     self.backend.tidy();
+                }
+                Ok(Task::Run(errand)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.run_errand(errand);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.backend.tidy();
@@ -115,17 +146,30 @@ impl<B: Backend> Thread<B> {
         self.backend.finish();
     }
 
-    /// Takes what waits, up to the size of one commit.
-    fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    /// Takes what waits, up to the size of one commit or to the next errand.
+    fn gather(&self, first: Job, tasks: &Receiver<Task<B>>) -> (Vec<Job>, Option<Errand<B>>) {
         let mut actions = first.submission.actions.len();
         let mut group = vec![first];
-        while actions < self.actions_max {
-            let Ok(job) = jobs.try_recv() else { break };
-            actions += job.submission.actions.len();
-            group.push(job);
+        let mut next = None;
+        while actions < self.actions_max && next.is_none() {
+            match tasks.try_recv() {
+                Ok(Task::Commit(job)) => {
+                    actions += job.submission.actions.len();
+                    group.push(job);
+                }
+                Ok(Task::Run(errand)) => next = Some(errand),
+                Err(_) => break,
+            }
         }
-        self.waiting.fetch_sub(group.len(), Ordering::Relaxed);
-        group
+        self.waiting.fetch_sub(group.len() + usize::from(next.is_some()), Ordering::Relaxed);
+        (group, next)
+    }
+
+    fn run_errand(&mut self, errand: Errand<B>) {
+        let backend = &mut self.backend;
+        if std::panic::catch_unwind(AssertUnwindSafe(|| errand(backend))).is_err() {
+            self.backend.forget();
+        }
     }
 
     fn commit_group(&mut self, group: Vec<Job>) {

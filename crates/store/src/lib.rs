@@ -147,6 +147,32 @@ pub struct Changes {
     pub has_more: bool,
 }
 
+/// Asks for the lease of a follower: one who reads the event log and remembers its place in it.
+/// It has one owner at a time, so that what it does with events is done once.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The follower's name.
+    pub follower: String,
+    /// Who asks; told apart from all others by this name.
+    pub owner: String,
+    /// How long nobody else gets the lease; nothing lets go of it.
+    pub lease: Duration,
+    /// The place before its first event when it is new.
+    pub from: EventSeq,
+    /// The newest event that is done, when there is news.
+    pub done: Option<EventSeq>,
+}
+
+/// Who follows the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    pub name: String,
+    /// The newest event that is done.
+    pub place: EventSeq,
+    /// Whose lease has not ended.
+    pub owner: Option<String>,
+}
+
 /// How a store is.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -221,6 +247,16 @@ pub trait Store: Send + Sync {
     async fn history(&self, id: TransactionId) -> Result<Vec<Event>>;
     /// The events of one user's items after a position.
     async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes>;
+    /// Events of everybody after a position, in commit order. None ever appears before one that was
+    /// shown already.
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>>;
+    /// Takes or keeps the lease of a follower, and moves its place forward. Answers the place, or
+    /// nothing while somebody else has the lease.
+    async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>>;
+    /// By name.
+    async fn followers(&self) -> Result<Vec<Follower>>;
+    /// Forgets a follower whose lease has ended; says whether there was one.
+    async fn unfollow(&self, name: String) -> Result<bool>;
     /// Users in the order of their names.
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
 

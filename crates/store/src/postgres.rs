@@ -8,6 +8,7 @@ mod ask;
 mod buckets;
 mod connect;
 mod failure;
+mod follow;
 mod ledger;
 mod load;
 pub mod param;
@@ -44,8 +45,8 @@ pub use self::target::{masked, public_name};
 use self::writer::Writing;
 use crate::group::Writer;
 use crate::{
-    Changes, Due, Error, LedgerVerified, List, Options, Page, Progress, Result, Status, Store,
-    Verified,
+    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Result,
+    Status, Store, Verified,
 };
 
 /// How often the newest event of other processes is looked for.
@@ -54,7 +55,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// An open store.
 pub struct Postgres {
     pool: Arc<Pool>,
-    writer: Writer,
+    writer: Writer<Writing>,
     /// The newest event that is known here.
     seq: Arc<AtomicI64>,
     looking: JoinHandle<()>,
@@ -170,6 +171,22 @@ impl Store for Postgres {
 
     async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes> {
         read::changes(&self.pool.snapshot().await?, &user, after, limit).await
+    }
+
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
+        read::events(&self.pool.ask().await?, after, limit).await
+    }
+
+    async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
+        follow::follow(&self.pool.write().await?, &claim).await
+    }
+
+    async fn followers(&self) -> Result<Vec<Follower>> {
+        follow::followers(&self.pool.ask().await?).await
+    }
+
+    async fn unfollow(&self, name: String) -> Result<bool> {
+        follow::unfollow(&self.pool.write().await?, &name).await
     }
 
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>> {

@@ -3,6 +3,7 @@
 mod backup;
 mod checkpoint;
 mod counts;
+mod follow;
 mod ledger;
 mod pool;
 mod read;
@@ -34,8 +35,8 @@ use self::writer::Writing;
 use crate::group::Writer;
 use crate::page;
 use crate::{
-    Changes, Due, Error, LedgerVerified, List, Options, Page, Progress, Result, Status, Store,
-    Verified,
+    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Result,
+    Status, Store, Verified,
 };
 
 /// How many steps of SQLite's machine a long look takes between two looks at whether to end.
@@ -56,7 +57,7 @@ pub struct Shared {
 pub struct Sqlite {
     path: PathBuf,
     shared: Arc<Shared>,
-    writer: Writer,
+    writer: Writer<Writing>,
     pool: Pool,
 }
 
@@ -161,6 +162,22 @@ impl Store for Sqlite {
 
     async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes> {
         self.pool.run(move |conn| read::changes(conn, &user, after, limit)).await
+    }
+
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
+        self.pool.run(move |conn| read::events(conn, after, limit)).await
+    }
+
+    async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
+        self.writer.run(move |writing| writing.follow(&claim)).await
+    }
+
+    async fn followers(&self) -> Result<Vec<Follower>> {
+        self.writer.run(|writing| writing.followers()).await
+    }
+
+    async fn unfollow(&self, name: String) -> Result<bool> {
+        self.writer.run(move |writing| writing.unfollow(&name)).await
     }
 
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>> {

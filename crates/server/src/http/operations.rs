@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use daybook_core::EventSeq;
 use serde::Serialize;
 
 use super::answer;
@@ -34,7 +35,17 @@ struct Health {
     kafka: Condition,
     rabbitmq: Condition,
     breakers: BTreeMap<&'static str, &'static str>,
-    followers: BTreeMap<&'static str, u64>,
+    followers: BTreeMap<String, Following>,
+}
+
+#[derive(Serialize)]
+struct Following {
+    /// The newest event that is done.
+    place: EventSeq,
+    /// Events that are not done yet.
+    lag: i64,
+    /// Whether somebody follows by this name now.
+    is_owned: bool,
 }
 
 /// Says how the server and each system that it uses are.
@@ -46,8 +57,9 @@ struct Health {
     ),
 )]
 pub async fn health(State(app): State<App>) -> Result<Response> {
-    let database =
-        if store_answers(&app).await { Condition::Healthy } else { Condition::Unhealthy };
+    let answers = store_answers(&app).await;
+    let database = if answers { Condition::Healthy } else { Condition::Unhealthy };
+    let followers = if answers { followers(&app).await } else { BTreeMap::new() };
     let mut response = answer::of(&Health {
         status: database,
         version: env!("CARGO_PKG_VERSION"),
@@ -57,7 +69,7 @@ pub async fn health(State(app): State<App>) -> Result<Response> {
         kafka: Condition::Disabled,
         rabbitmq: Condition::Disabled,
         breakers: BTreeMap::new(),
-        followers: BTreeMap::new(),
+        followers,
     })?;
     if database != Condition::Healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -100,11 +112,27 @@ pub async fn ready(State(app): State<App>) -> Response {
                content_type = "text/plain")),
 )]
 pub async fn metrics(State(app): State<App>) -> Response {
-    store_answers(&app).await;
+    if store_answers(&app).await {
+        followers(&app).await;
+    }
     let mut response = answer::json(StatusCode::OK, app.metrics().render());
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
+}
+
+/// Asks who follows the event log, and takes the answer over into the metrics.
+async fn followers(app: &App) -> BTreeMap<String, Following> {
+    let asked = tokio::time::timeout(STORE_PATIENCE, app.store().followers());
+    let Ok(Ok(found)) = asked.await else { return BTreeMap::new() };
+    let newest = app.store().seq();
+    let following = |follower: daybook_store::Follower| {
+        let lag = newest.0.saturating_sub(follower.place.0).max(0);
+        app.metrics().observe_follower(&follower.name, lag);
+        let is_owned = follower.owner.is_some();
+        (follower.name, Following { place: follower.place, lag, is_owned })
+    };
+    found.into_iter().map(following).collect()
 }
 
 /// Asks the store how it is, and takes the answer over into the metrics.

@@ -402,8 +402,18 @@ pub struct HealthBody {
     /// `closed`, `open` or `half_open`, by the name of the system.
     breakers: BTreeMap<String, String>,
     /// How far each follower of the event log has come.
-    #[schema(value_type = Object)]
-    followers: Value,
+    followers: BTreeMap<String, FollowingBody>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = Following)]
+pub struct FollowingBody {
+    /// The newest event that is done.
+    place: i64,
+    /// Events that are not done yet.
+    lag: i64,
+    /// Whether somebody follows by this name now.
+    is_owned: bool,
 }
 
 #[derive(ToSchema)]

@@ -9,10 +9,11 @@ use std::time::Duration;
 use daybook_core::transfer::{Failure, FailureKind, Retry};
 use daybook_core::write_set::{Outcome, Verdict};
 use daybook_core::{Action, Timestamp, TransferId, TransferStatus};
-use daybook_store::{Error, Result};
+use daybook_store::Result;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use super::{is_passing, pause};
 use crate::app::{App, chance, now};
 
 /// Transfers that are tried in one commit; few enough not to be in the way of requests.
@@ -193,19 +194,10 @@ impl Settler {
     }
 }
 
-/// Whether the store is busy, full, closed or away, which is no transfer's fault.
-fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Busy | Error::DiskFull | Error::Closed | Error::Away { .. })
-}
-
 fn status(body: &str) -> Option<TransferStatus> {
     #[derive(Deserialize)]
     struct Transfer {
         status: TransferStatus,
     }
     serde_json::from_str::<Transfer>(body).ok().map(|transfer| transfer.status)
-}
-
-fn pause(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(to.micros() - from.micros()).unwrap_or(0))
 }

@@ -69,6 +69,14 @@ impl Pool {
         Ok(conn)
     }
 
+    /// A connection for one statement that writes beside the books, a transaction by itself.
+    ///
+    /// # Errors
+    /// As [`Pool::ask`].
+    pub async fn write(&self) -> Result<Conn> {
+        Ok(Conn::new(self.take().await?, &self.target, None))
+    }
+
     async fn take(&self) -> Result<Held> {
         use deadpool_postgres::{PoolError, TimeoutType};
         match self.pool.get().await {

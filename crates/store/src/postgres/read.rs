@@ -189,6 +189,17 @@ pub async fn changes(conn: &Conn, user: &UserId, after: EventSeq, limit: u32) ->
     Ok(Changes { events, next, has_more: rows.len() > limit })
 }
 
+/// The events of everybody after a position. Commits take turns, so an event that is seen has all
+/// of its predecessors before it.
+pub async fn events(conn: &Conn, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
+    let sql = format!(
+        "select {EVENT}, u.name from events e left join users u on u.user = e.user \
+         where e.seq > $1 order by e.seq limit $2"
+    );
+    let rows = conn.query(&sql, &[&after.0, &i64::from(limit)]).await?;
+    rows.iter().map(|row| codec::event(row, codec::maybe_user(row, EVENT_COLUMNS)?)).collect()
+}
+
 pub async fn users(conn: &Conn, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>> {
     let after = after.map_or("", UserId::as_str);
     let sql = "select name from users where name > $1 order by name limit $2";

@@ -351,6 +351,21 @@ pub fn changes(conn: &Connection, user: &UserId, after: EventSeq, limit: u32) ->
     Ok(Changes { events, next, has_more })
 }
 
+/// The events of everybody after a position.
+pub fn events(conn: &Connection, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
+    let sql = format!(
+        "select {EVENT}, u.name from events e left join users u on u.user = e.user \
+         where e.seq > ?1 order by e.seq limit ?2"
+    );
+    let mut select = conn.prepare_cached(&sql)?;
+    let mut rows = select.query((after.0, limit))?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(codec::event(row, codec::maybe_user(row, EVENT_COLUMNS)?)?);
+    }
+    Ok(events)
+}
+
 pub fn users(conn: &Connection, after: Option<&UserId>, limit: u32) -> Result<Vec<UserId>> {
     let after = after.map_or("", UserId::as_str);
     let mut select =

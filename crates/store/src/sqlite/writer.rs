@@ -1,6 +1,6 @@
 //! What group commit needs of SQLite: the writing connection and its care.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use daybook_core::{EventSeq, Submission, decide};
 
 use super::Shared;
 use super::checkpoint::Checkpoint;
+use super::follow::Lease;
 use super::schema::Opened;
 use super::write::{self, Interned};
 use crate::Result;
@@ -23,7 +24,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Writing {
     checkpoint: Checkpoint,
-    opened: Opened,
+    pub opened: Opened,
+    /// Whose followers are, by their names.
+    pub leases: HashMap<String, Lease>,
     shared: Arc<Shared>,
     replies_kept: Duration,
     interned: Interned,
@@ -42,6 +45,7 @@ impl Writing {
         Ok(Self {
             checkpoint: Checkpoint::follow(&mut opened.conn, path)?,
             opened,
+            leases: HashMap::new(),
             shared,
             replies_kept,
             interned: Interned::default(),

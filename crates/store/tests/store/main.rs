@@ -7,6 +7,7 @@ mod chance;
 mod contract;
 mod database;
 mod differential;
+mod followers;
 mod ledger;
 mod postgres;
 mod postgres_bad_days;
