@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::{note, say};
-use crate::settings::{Settings, open_store};
+use crate::settings::Settings;
 use crate::signal::Terminate;
 
 const EXAMPLES: &str = "Examples:
@@ -42,7 +42,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         note(format_args!("warning: {warning}"));
     }
     let listener = listen(&config.listen).await?;
-    let store = open_store(&config).await?;
+    let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
     let address = listener.local_addr()?;
     say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
     until_told(vec![listener], App::new(store, config.app_settings())).await?;

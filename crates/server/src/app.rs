@@ -159,6 +159,12 @@ impl App {
         &*self.0.store
     }
 
+    /// The store, for who outlives a call.
+    #[must_use]
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
+    }
+
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings

@@ -30,6 +30,8 @@ pub const SECRET_BYTES_MIN: usize = 32;
 pub struct Config {
     pub listen: String,
     pub store: String,
+    /// Empty is none.
+    pub replica: String,
     pub bus: String,
     pub cache: String,
     pub search: String,
@@ -223,7 +225,15 @@ impl Config {
             readers: limits.readers,
             query_time: Duration::from_secs(limits.query_time_s),
             replies_kept: Duration::from_secs(limits.replies_kept_days.saturating_mul(86_400)),
+            replica: None,
         }
+    }
+
+    /// How the store is opened by who answers reads from a replica too.
+    #[must_use]
+    pub fn store_options_with_replica(&self) -> daybook_store::Options {
+        let replica = (!self.replica.is_empty()).then(|| self.replica.clone());
+        daybook_store::Options { replica, ..self.store_options() }
     }
 
     /// How the application behaves.
@@ -280,11 +290,17 @@ impl Config {
         if !is_address(&self.listen) {
             return Err(("listen", "an address as HOST:PORT, such as 127.0.0.1:8000".to_owned()));
         }
-        let schemes = ["sqlite:", "postgres://", "postgresql://"];
-        let is_store = |scheme| self.store.strip_prefix(scheme).is_some_and(|at| !at.is_empty());
-        if !schemes.into_iter().any(is_store) {
+        let servers = ["postgres://", "postgresql://"];
+        let names = |url: &str, scheme| url.strip_prefix(scheme).is_some_and(|at| !at.is_empty());
+        let is_server = |url: &str| servers.into_iter().any(|scheme| names(url, scheme));
+        if !names(&self.store, "sqlite:") && !is_server(&self.store) {
             let expected = "a store as sqlite:FILE or postgres://HOST/DATABASE";
             return Err(("store", expected.to_owned()));
+        }
+        let may_have_replica = is_server(&self.store) && is_server(&self.replica);
+        if !self.replica.is_empty() && !may_have_replica {
+            let expected = "postgres://HOST/DATABASE, a replica of a store that is PostgreSQL";
+            return Err(("replica", expected.to_owned()));
         }
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {
             return Err(("feed.products", "a list of names, none of them empty".to_owned()));
@@ -388,6 +404,7 @@ mod tests {
             ("DAYBOOK_LISTEN", "8000", "`listen` must be an address as HOST:PORT"),
             ("DAYBOOK_LISTEN", "127.0.0.1:99999", "`listen` must be an address as HOST:PORT"),
             ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE or"),
+            ("DAYBOOK_REPLICA", "postgres://h/d", "`replica` must be postgres://HOST/DATABASE, a"),
             ("DAYBOOK_BUS", "kafka://x", "`bus` must be memory:, the only one that this version"),
             ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
             ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),

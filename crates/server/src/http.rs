@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod auth;
 mod batch;
+mod books;
 pub mod caller;
 mod changes;
 mod docs;

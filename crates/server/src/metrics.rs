@@ -82,6 +82,13 @@ impl Metrics {
         self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
         self.store_bytes.set(gauge_value(status.bytes));
         self.event_seq.set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
+        if let Some(replica) = status.replica {
+            with_local_recorder(&self.recorder, || {
+                let lag = u64::try_from(status.seq.0 - replica.seq.0).unwrap_or(0);
+                gauge!("daybook_replica_lag_events").set(gauge_value(lag));
+                gauge!("daybook_replica_fresh").set(if replica.is_fresh { 1.0 } else { 0.0 });
+            });
+        }
     }
 
     /// Takes over how many transfers were due when the worker last looked.
@@ -135,6 +142,8 @@ fn describe() {
     describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
     describe_gauge!("daybook_event_seq", "the newest event");
+    describe_gauge!("daybook_replica_lag_events", "events that the replica does not have yet");
+    describe_gauge!("daybook_replica_fresh", "1 while the replica keeps up and may answer, else 0");
     describe_gauge!("daybook_follower_lag_events", "events that a follower has not done yet");
     describe_counter!("daybook_ledger_attempts_total", "attempts of the worker, by outcome");
     describe_gauge!("daybook_ledger_due_transfers", "transfers due when the worker last looked");

@@ -44,6 +44,8 @@ pub enum Error {
     /// The reason is for the log: it names hosts.
     #[error("the database cannot be reached")]
     Away { reason: String },
+    #[error("a replica answers questions only")]
+    ReadOnly,
     #[error("a database server makes its own copies; use its tools, such as pg_dump")]
     NoBackup,
     #[error("the question took longer than {limit:?}; ask for less, or page with a cursor")]
@@ -58,6 +60,8 @@ pub enum Error {
     CannotOpen { path: PathBuf, reason: String },
     #[error("'{url}' is no store; write sqlite:FILE or postgres://HOST/DATABASE")]
     BadUrl { url: String },
+    #[error("the replica cannot be used: {reason}")]
+    BadReplica { reason: String },
     #[error("the store is damaged: {what}")]
     Corrupt { what: String },
     #[error("the store failed")]
@@ -73,12 +77,14 @@ impl Error {
             Self::Away { reason } => Some(Self::Away { reason: reason.clone() }),
             Self::Closed
             | Self::NoBackup
+            | Self::ReadOnly
             | Self::TooBroad { .. }
             | Self::TooManyPoints { .. }
             | Self::Locked { .. }
             | Self::TooNew { .. }
             | Self::CannotOpen { .. }
             | Self::BadUrl { .. }
+            | Self::BadReplica { .. }
             | Self::Corrupt { .. }
             | Self::Driver(_) => None,
         }
@@ -183,6 +189,26 @@ pub struct Status {
     pub waiting: usize,
     /// Bytes on disk, the write-ahead log included.
     pub bytes: u64,
+    pub replica: Option<ReplicaStatus>,
+}
+
+/// How a replica is.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaStatus {
+    /// The newest event that it has.
+    pub seq: EventSeq,
+    /// Whether it keeps up, so that it may answer.
+    pub is_fresh: bool,
+}
+
+/// Who may answer a read.
+pub enum Reader {
+    /// The store itself.
+    Itself,
+    /// A copy that keeps up.
+    Replica(Arc<dyn Store>),
+    /// Nobody yet: there is no such event.
+    Nobody,
 }
 
 /// A difference that `verify` found between what should be and what is.
@@ -260,6 +286,8 @@ pub trait Store: Send + Sync {
     /// Users in the order of their names.
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
 
+    /// Who may answer a read that must see an event.
+    async fn reader(&self, at_least: EventSeq) -> Result<Reader>;
     /// The newest event that readers see.
     fn seq(&self) -> EventSeq;
     /// Answers when the store can be read.
@@ -288,6 +316,8 @@ pub struct Options {
     pub query_time: Duration,
     /// How long replies to idempotency keys are kept.
     pub replies_kept: Duration,
+    /// A replica of the database that may answer reads: a URL as the store's.
+    pub replica: Option<String>,
 }
 
 impl Default for Options {
@@ -298,6 +328,7 @@ impl Default for Options {
             readers: 2,
             query_time: Duration::from_secs(10),
             replies_kept: Duration::from_secs(7 * 86_400),
+            replica: None,
         }
     }
 }
@@ -321,6 +352,9 @@ pub fn masked(url: &str) -> String {
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     match url.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() => {
+            if options.replica.is_some() {
+                return Err(Error::BadReplica { reason: "only postgres:// has replicas".into() });
+            }
             let path = PathBuf::from(path);
             // Migrating and recovering a file take as long as they take.
             let opening = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(&path, options));

@@ -13,6 +13,7 @@ mod ledger;
 mod load;
 pub mod param;
 mod read;
+mod replica;
 mod schema;
 mod search;
 mod sift;
@@ -40,13 +41,14 @@ use daybook_core::{
 use tokio::task::JoinHandle;
 
 use self::connect::Pool;
+use self::replica::Replica;
 use self::target::Target;
 pub use self::target::{masked, public_name};
 use self::writer::Writing;
 use crate::group::Writer;
 use crate::{
-    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Result,
-    Status, Store, Verified,
+    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Reader,
+    Result, Status, Store, Verified,
 };
 
 /// How often the newest event of other processes is looked for.
@@ -55,10 +57,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// An open store.
 pub struct Postgres {
     pool: Arc<Pool>,
-    writer: Writer<Writing>,
+    /// None where it is a replica.
+    writer: Option<Writer<Writing>>,
     /// The newest event that is known here.
     seq: Arc<AtomicI64>,
     looking: JoinHandle<()>,
+    replica: Option<Replica>,
 }
 
 impl Postgres {
@@ -71,10 +75,14 @@ impl Postgres {
         schema::migrate(&target).await?;
         let pool = Arc::new(Pool::new(&target)?);
         let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
+        let replica = match &options.replica {
+            Some(url) => Some(Replica::open(url, &options, &pool, &seq).await?),
+            None => None,
+        };
         let looking = tokio::spawn(look(Arc::clone(&pool), Arc::clone(&seq)));
         let writing = Writing::new(target, Arc::clone(&seq), &options);
-        let writer = Writer::start(writing, &options)?;
-        Ok(Self { pool, writer, seq, looking })
+        let writer = Some(Writer::start(writing, &options)?);
+        Ok(Self { pool, writer, seq, looking, replica })
     }
 }
 
@@ -105,7 +113,7 @@ async fn look(pool: Arc<Pool>, seq: Arc<AtomicI64>) {
 #[async_trait]
 impl Store for Postgres {
     async fn commit(&self, submission: Submission) -> Result<Reply> {
-        self.writer.commit(submission).await
+        self.writer.as_ref().ok_or(Error::ReadOnly)?.commit(submission).await
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<Option<Transaction>> {
@@ -193,6 +201,17 @@ impl Store for Postgres {
         read::users(&self.pool.ask().await?, after.as_ref(), limit).await
     }
 
+    async fn reader(&self, at_least: EventSeq) -> Result<Reader> {
+        if let Some(replica) = self.replica.as_ref().and_then(|replica| replica.reader(at_least)) {
+            return Ok(Reader::Replica(replica));
+        }
+        if at_least > self.seq() {
+            // Another process may have written it a moment ago.
+            self.seq.fetch_max(newest(&self.pool).await?, Ordering::AcqRel);
+        }
+        Ok(if at_least <= self.seq() { Reader::Itself } else { Reader::Nobody })
+    }
+
     fn seq(&self) -> EventSeq {
         EventSeq(self.seq.load(Ordering::Acquire))
     }
@@ -205,8 +224,9 @@ impl Store for Postgres {
         Ok(Status {
             seq: self.seq(),
             schema,
-            waiting: self.writer.waiting(),
+            waiting: self.writer.as_ref().map_or(0, Writer::waiting),
             bytes: u64::try_from(bytes).unwrap_or(0),
+            replica: self.replica.as_ref().map(Replica::status),
         })
     }
 
@@ -224,7 +244,12 @@ impl Store for Postgres {
 
     async fn close(&self) {
         self.looking.abort();
-        self.writer.close().await;
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
         self.pool.close();
         tracing::debug!("store closed");
     }

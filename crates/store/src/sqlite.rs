@@ -35,8 +35,8 @@ use self::writer::Writing;
 use crate::group::Writer;
 use crate::page;
 use crate::{
-    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Result,
-    Status, Store, Verified,
+    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Reader,
+    Result, Status, Store, Verified,
 };
 
 /// How many steps of SQLite's machine a long look takes between two looks at whether to end.
@@ -184,6 +184,10 @@ impl Store for Sqlite {
         self.pool.run(move |conn| read::users(conn, after.as_ref(), limit)).await
     }
 
+    async fn reader(&self, at_least: EventSeq) -> Result<Reader> {
+        Ok(if at_least <= self.seq() { Reader::Itself } else { Reader::Nobody })
+    }
+
     fn seq(&self) -> EventSeq {
         EventSeq(self.shared.seq.load(Ordering::Acquire))
     }
@@ -197,6 +201,7 @@ impl Store for Sqlite {
             schema,
             waiting: self.writer.waiting(),
             bytes: size(&self.path) + size(&wal),
+            replica: None,
         })
     }
 

@@ -118,7 +118,7 @@ impl Effective {
                     let secret = key == "secret" && value.as_str() != Some("");
                     let shown = match value.as_str() {
                         _ if secret => "\"********\"".to_owned(),
-                        Some(url) if key == "store" => {
+                        Some(url) if key == "store" || key == "replica" => {
                             inline(&Value::String(daybook_store::masked(url)))
                         }
                         _ => inline(value),

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::answer;
+use super::books::Books;
 use super::caller::{CanReadLedger, CanWriteLedger};
 use super::error::Result;
 use super::limit::JsonBody;
@@ -62,8 +63,8 @@ pub async fn create(
     responses((status = 200, description = "A page.", body = AccountPage), ReadProblems),
 )]
 pub async fn list(
-    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
+    books: Books,
     params: Params,
 ) -> Result<Response> {
     params.only(&["user_id", "currency", "status", "cursor", "limit"])?;
@@ -83,7 +84,7 @@ pub async fn list(
     ]);
     let after = position(cursor, digest)?.map(AccountId);
     let query = AccountsQuery { user_id, currency, status, after, limit };
-    let found = app.store().accounts(query).await?;
+    let found = books.accounts(query).await?;
     answer::list(&found, |holding| holding.account.id.0, digest, limit)
 }
 
@@ -109,8 +110,8 @@ struct Past {
     ),
 )]
 pub async fn get(
-    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
+    books: Books,
     PathAccount(id): PathAccount,
     params: Params,
 ) -> Result<Response> {
@@ -122,10 +123,10 @@ pub async fn get(
     }
     reader.finish()?;
     let Some(at) = at else {
-        let holding = app.store().account(id).await?;
+        let holding = books.account(id).await?;
         return Ok(answer::account(&own(id, holding, caller.user())?));
     };
-    let holding = own(id, app.store().balance_at(id, at).await?, caller.user())?;
+    let holding = own(id, books.balance_at(id, at).await?, caller.user())?;
     let currency = holding.account.currency;
     let balance = holding.funds.balance.to_text(currency);
     answer::of(&Past { account_id: id, currency, balance, at })
@@ -169,8 +170,8 @@ pub async fn patch(
     responses((status = 200, description = "A page.", body = EntryPage), ReadProblems),
 )]
 pub async fn entries(
-    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
+    books: Books,
     PathAccount(id): PathAccount,
     params: Params,
 ) -> Result<Response> {
@@ -188,10 +189,10 @@ pub async fn entries(
     ]);
     let before = position(cursor, digest)?.map(EventSeq);
     if caller.user().is_some() {
-        own(id, app.store().account(id).await?, caller.user())?;
+        own(id, books.account(id).await?, caller.user())?;
     }
     let query = EntriesQuery { account: id, from, to, before, limit };
-    let found = app.store().entries(query).await?.ok_or(Rejection::AccountNotFound { id })?;
+    let found = books.entries(query).await?.ok_or(Rejection::AccountNotFound { id })?;
     answer::list(&found, |entry| entry.number.0, digest, limit)
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use axum::extract::State;
 use axum::response::Response;
 use daybook_core::id::fnv128;
 use daybook_core::limits::SYNC_PAGE_MAX;
@@ -15,6 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::answer;
+use super::books::Books;
 use super::caller::CanRead;
 use super::error::{Error, Result};
 use super::request::{Id, Params, Reader, position};
@@ -22,7 +22,6 @@ use super::schema::{
     HistoryBody, IdParam, OwnerParam, ReadHeaders, ReadProblems, SyncBody, SyncParams,
 };
 use super::transactions::{check_owner, owner};
-use crate::app::App;
 
 /// Changes in one answer when the reader does not say.
 const LIMIT_DEFAULT: u32 = 100;
@@ -49,13 +48,13 @@ struct Version<'a> {
     responses((status = 200, description = "The versions.", body = HistoryBody), ReadProblems),
 )]
 pub async fn history(
-    State(app): State<App>,
     CanRead(caller): CanRead,
+    books: Books,
     Id(id): Id,
     params: Params,
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
-    let events = app.store().history(id).await?;
+    let events = books.history(id).await?;
     let first = events.first().ok_or(Rejection::NotFound { id })?;
     let user = first.user_id.as_ref().ok_or(Rejection::NotFound { id })?;
     check_owner(id, owner.as_ref(), user)?;
@@ -80,11 +79,7 @@ pub async fn history(
     params(SyncParams, ReadHeaders),
     responses((status = 200, description = "The changes.", body = SyncBody), ReadProblems),
 )]
-pub async fn sync(
-    State(app): State<App>,
-    CanRead(caller): CanRead,
-    params: Params,
-) -> Result<Response> {
+pub async fn sync(CanRead(caller): CanRead, books: Books, params: Params) -> Result<Response> {
     params.only(&["user_id", "cursor", "limit"])?;
     let mut reader = Reader::new(&params);
     let named = reader.user();
@@ -93,7 +88,7 @@ pub async fn sync(
     let user = caller.user().cloned().or(named).ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
     let after = EventSeq(position(cursor, digest)?.unwrap_or(0));
-    let changes = app.store().changes(user, after, limit).await?;
+    let changes = books.changes(user, after, limit).await?;
     answer::of(&Sync::of(&changes, digest)?)
 }
 

@@ -328,6 +328,8 @@ fn unstored(error: &store::Error) -> Problem {
         | store::Error::CannotOpen { .. }
         | store::Error::BadUrl { .. }
         | store::Error::NoBackup
+        | store::Error::ReadOnly
+        | store::Error::BadReplica { .. }
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::answer;
+use super::books::Books;
 use super::caller::IsOperator;
 use super::error::Result;
 use super::request::Params;
@@ -22,7 +23,12 @@ use crate::app::App;
         ReadProblems,
     ),
 )]
-pub async fn verify(State(app): State<App>, _: IsOperator, params: Params) -> Result<Response> {
+pub async fn verify(
+    State(app): State<App>,
+    _: IsOperator,
+    _: Books,
+    params: Params,
+) -> Result<Response> {
     params.only(&[])?;
     answer::of(&*app.look_at_ledger().await?)
 }

@@ -11,19 +11,17 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use daybook_core::EventSeq;
 use futures_util::FutureExt;
 use tower::{Layer, Service};
 
 use super::caller::Speaker;
-use super::error::{Error, Problem, Result};
+use super::error::{Error, Problem};
 use super::request::is_visible;
 use crate::app::App;
 use crate::metrics::Routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
-const MIN_COMMIT_SEQ: HeaderName = HeaderName::from_static("x-min-commit-seq");
 /// The longest request id of a client that is taken over.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -56,28 +54,21 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn poll_ready(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<std::result::Result<(), Infallible>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let seen = Seen::new(&mut request);
-        let refusal = admit(&self.with.app, &request).err();
         let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
         let answer = self.inner.call(request);
         let Observe { app, routes } = self.with.clone();
         Box::pin(async move {
-            let response = match (refusal, &place) {
-                (Some(refusal), _) => refusal.into_response(),
-                (None, Some(None)) => Error::Overloaded.into_response(),
-                (None, None | Some(Some(_))) => {
-                    within(app.settings().request_timeout, answer).await
-                }
+            let response = match &place {
+                Some(None) => Error::Overloaded.into_response(),
+                None | Some(Some(_)) => within(app.settings().request_timeout, answer).await,
             };
             Ok(seen.finish(response, &routes))
         })
@@ -87,7 +78,7 @@ where
 /// Runs the handler to its answer, to the time limit, or to its panic.
 async fn within(
     limit: Duration,
-    answer: impl Future<Output = std::result::Result<Response, Infallible>>,
+    answer: impl Future<Output = Result<Response, Infallible>>,
 ) -> Response {
     let caught = AssertUnwindSafe(answer).catch_unwind();
     match tokio::time::timeout(limit, caught).await {
@@ -95,21 +86,6 @@ async fn within(
         Ok(Err(_panic)) => Error::Panicked.into_response(),
         Err(_elapsed) => Error::TimedOut.into_response(),
     }
-}
-
-/// A read that names the newest event it must see is not answered from before that event.
-fn admit(app: &App, request: &Request) -> Result<()> {
-    let Some(value) = request.headers().get(MIN_COMMIT_SEQ) else {
-        return Ok(());
-    };
-    let wanted = value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n >= 0);
-    let Some(wanted) = wanted else {
-        let detail = "a whole number, as X-Commit-Seq gave it, is expected".to_owned();
-        return Err(Error::BadHeader { name: "X-Min-Commit-Seq", detail });
-    };
-    let seq = app.store().seq();
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads && EventSeq(wanted) > seq { Err(Error::Behind { seq }) } else { Ok(()) }
 }
 
 /// What must be remembered of a request until it is answered.

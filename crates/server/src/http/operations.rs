@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use daybook_core::EventSeq;
+use daybook_store::Status;
 use serde::Serialize;
 
 use super::answer;
@@ -21,6 +22,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 #[serde(rename_all = "snake_case")]
 enum Condition {
     Healthy,
+    Degraded,
     Unhealthy,
     Disabled,
 }
@@ -30,6 +32,7 @@ struct Health {
     status: Condition,
     version: &'static str,
     database: Condition,
+    replica: Condition,
     redis: Condition,
     elasticsearch: Condition,
     kafka: Condition,
@@ -57,13 +60,20 @@ struct Following {
     ),
 )]
 pub async fn health(State(app): State<App>) -> Result<Response> {
-    let answers = store_answers(&app).await;
-    let database = if answers { Condition::Healthy } else { Condition::Unhealthy };
-    let followers = if answers { followers(&app).await } else { BTreeMap::new() };
+    let found = store_answers(&app).await;
+    let database = if found.is_some() { Condition::Healthy } else { Condition::Unhealthy };
+    let replica = match found.as_ref().and_then(|found| found.replica) {
+        None => Condition::Disabled,
+        Some(replica) if replica.is_fresh => Condition::Healthy,
+        Some(_) => Condition::Degraded,
+    };
+    let followers = if found.is_some() { followers(&app).await } else { BTreeMap::new() };
+    let status = if replica == Condition::Degraded { replica } else { database };
     let mut response = answer::of(&Health {
-        status: database,
+        status,
         version: env!("CARGO_PKG_VERSION"),
         database,
+        replica,
         redis: Condition::Disabled,
         elasticsearch: Condition::Disabled,
         kafka: Condition::Disabled,
@@ -99,7 +109,7 @@ pub async fn ready(State(app): State<App>) -> Response {
     if app.is_stopping() {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"stopping"}"#);
     }
-    if !store_answers(&app).await {
+    if store_answers(&app).await.is_none() {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"store_away"}"#);
     }
     answer::json(StatusCode::OK, r#"{"status":"ready"}"#)
@@ -112,7 +122,7 @@ pub async fn ready(State(app): State<App>) -> Response {
                content_type = "text/plain")),
 )]
 pub async fn metrics(State(app): State<App>) -> Response {
-    if store_answers(&app).await {
+    if store_answers(&app).await.is_some() {
         followers(&app).await;
     }
     let mut response = answer::json(StatusCode::OK, app.metrics().render());
@@ -136,19 +146,19 @@ async fn followers(app: &App) -> BTreeMap<String, Following> {
 }
 
 /// Asks the store how it is, and takes the answer over into the metrics.
-async fn store_answers(app: &App) -> bool {
+async fn store_answers(app: &App) -> Option<Status> {
     match tokio::time::timeout(STORE_PATIENCE, app.store().status()).await {
         Ok(Ok(status)) => {
             app.metrics().observe_store(&status);
-            true
+            Some(status)
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "the store does not say how it is");
-            false
+            None
         }
         Err(_elapsed) => {
             tracing::warn!("the store takes too long to say how it is");
-            false
+            None
         }
     }
 }

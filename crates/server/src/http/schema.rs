@@ -395,6 +395,8 @@ pub struct HealthBody {
     status: ConditionName,
     version: String,
     database: ConditionName,
+    /// Degraded while it does not keep up, so that the database answers all reads.
+    replica: ConditionName,
     redis: ConditionName,
     elasticsearch: ConditionName,
     kafka: ConditionName,

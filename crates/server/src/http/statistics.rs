@@ -1,6 +1,5 @@
 //! A user's totals, and points for a chart.
 
-use axum::extract::State;
 use axum::response::Response;
 use daybook_core::UserId;
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
@@ -8,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::answer;
+use super::books::Books;
 use super::caller::CanRead;
 use super::error::Result;
 use super::request::{Params, PathUser, Reader};
@@ -15,7 +15,6 @@ use super::schema::{
     ReadHeaders, ReadProblems, SeriesBody, SeriesParams, StatisticsBody, StatisticsParams,
     UserParam,
 };
-use crate::app::App;
 
 /// The longest time zone name that is looked up.
 const TZ_CHARS_MAX: usize = 64;
@@ -36,8 +35,8 @@ struct StatisticsAnswer<'a> {
     responses((status = 200, description = "The totals.", body = StatisticsBody), ReadProblems),
 )]
 pub async fn statistics(
-    State(app): State<App>,
     CanRead(caller): CanRead,
+    books: Books,
     PathUser(user): PathUser,
     params: Params,
 ) -> Result<Response> {
@@ -47,7 +46,7 @@ pub async fn statistics(
     let asked = Asked::read(&mut reader, &params);
     reader.finish()?;
     let Asked { span, currencies, start_date, end_date, tz } = asked;
-    let found = app.store().statistics(user.clone(), span, currencies).await?;
+    let found = books.statistics(user.clone(), span, currencies).await?;
     answer::of(&StatisticsAnswer { user_id: &user, tz, start_date, end_date, currencies: &found })
 }
 
@@ -67,8 +66,8 @@ struct SeriesAnswer<'a> {
     responses((status = 200, description = "The points.", body = SeriesBody), ReadProblems),
 )]
 pub async fn series(
-    State(app): State<App>,
     CanRead(caller): CanRead,
+    books: Books,
     PathUser(user): PathUser,
     params: Params,
 ) -> Result<Response> {
@@ -89,7 +88,7 @@ pub async fn series(
         GroupBy::None
     });
     reader.finish()?;
-    let found = app.store().series(user.clone(), span, currencies, interval, group_by).await?;
+    let found = books.series(user.clone(), span, currencies, interval, group_by).await?;
     answer::of(&SeriesAnswer {
         user_id: &user,
         tz,

@@ -6,6 +6,7 @@ use axum::response::Response;
 use daybook_core::{Action, NewTransaction, Patch, Query, Rejection, TransactionId, UserId};
 
 use super::answer;
+use super::books::Books;
 use super::caller::{Caller, CanRead, CanWrite};
 use super::error::Result;
 use super::limit::JsonBody;
@@ -50,13 +51,13 @@ pub async fn create(
     ),
 )]
 pub async fn list(
-    State(app): State<App>,
     CanRead(caller): CanRead,
+    books: Books,
     Params(pairs): Params,
 ) -> Result<Response> {
     let query = Query::parse(&pairs, caller.user())?;
     let (digest, paging) = (query.digest, query.paging.clone());
-    let page = app.store().transactions(query).await?;
+    let page = books.transactions(query).await?;
     answer::page(&page, &paging, digest)
 }
 
@@ -73,14 +74,14 @@ pub async fn list(
     ),
 )]
 pub async fn get(
-    State(app): State<App>,
     CanRead(caller): CanRead,
+    books: Books,
     Id(id): Id,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
-    let item = app.store().transaction(id).await?.ok_or(Rejection::NotFound { id })?;
+    let item = books.transaction(id).await?.ok_or(Rejection::NotFound { id })?;
     check_owner(id, owner.as_ref(), &item.user_id)?;
     if request::has_version(&headers, item.version) {
         return Ok(answer::not_modified(item.version));

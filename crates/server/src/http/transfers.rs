@@ -12,6 +12,7 @@ use daybook_core::{Action, EventSeq, NewTransfer, Rejection, TransferStatus};
 use super::accounts::own;
 use super::answer;
 use super::batch::{self, Items};
+use super::books::Books;
 use super::caller::{Caller, CanReadLedger, CanWriteLedger};
 use super::error::Result;
 use super::limit::JsonBody;
@@ -97,8 +98,8 @@ fn read(body: &str, caller: &Caller, app: &App) -> std::result::Result<NewTransf
     responses((status = 200, description = "A page.", body = TransferPage), ReadProblems),
 )]
 pub async fn list(
-    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
+    books: Books,
     params: Params,
 ) -> Result<Response> {
     params.only(&["account_id", "user_id", "status", "reference", "cursor", "limit"])?;
@@ -112,7 +113,7 @@ pub async fn list(
     let user = caller.user().cloned().or(named);
     let whose = match (account, user) {
         (Some(id), owner) => {
-            own(id, app.store().account(id).await?, owner.as_ref())?;
+            own(id, books.account(id).await?, owner.as_ref())?;
             Whose::Account(id)
         }
         (None, Some(user)) => Whose::User(user),
@@ -133,7 +134,7 @@ pub async fn list(
     ]);
     let before = position(cursor, digest)?.map(EventSeq);
     let query = TransfersQuery { whose, status, reference, before, limit };
-    let found = app.store().transfers(query).await?;
+    let found = books.transfers(query).await?;
     answer::list(&found, |transfer| transfer.number.0, digest, limit)
 }
 
@@ -149,17 +150,17 @@ pub async fn list(
     ),
 )]
 pub async fn get(
-    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
+    books: Books,
     PathTransfer(id): PathTransfer,
     params: Params,
 ) -> Result<Response> {
     params.only(&[])?;
-    let found = app.store().transfer(id).await?.ok_or(Rejection::TransferNotFound { id })?;
+    let found = books.transfer(id).await?.ok_or(Rejection::TransferNotFound { id })?;
     if let Some(user) = caller.user() {
         let mut is_theirs = false;
         for account in [found.source, found.destination] {
-            let holding = app.store().account(account).await?;
+            let holding = books.account(account).await?;
             is_theirs |= holding.is_some_and(|h| h.account.user_id.as_ref() == Some(user));
         }
         if !is_theirs {

@@ -15,8 +15,8 @@ use daybook_core::{
 };
 use daybook_server::app::{Ledger, Settings};
 use daybook_store::{
-    Changes, Difference, Due, Error, LedgerVerified, List, Page, Progress, Result, Status, Store,
-    Verified,
+    Changes, Claim, Difference, Due, Error, Follower, LedgerVerified, List, Page, Progress, Reader,
+    Result, Status, Store, Verified,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -124,6 +124,21 @@ impl Store for Failing {
     }
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>> {
         self.inner.users(after, limit).await
+    }
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
+        self.inner.events(after, limit).await
+    }
+    async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
+        self.inner.follow(claim).await
+    }
+    async fn followers(&self) -> Result<Vec<Follower>> {
+        self.inner.followers().await
+    }
+    async fn unfollow(&self, name: String) -> Result<bool> {
+        self.inner.unfollow(name).await
+    }
+    async fn reader(&self, at_least: EventSeq) -> Result<Reader> {
+        self.inner.reader(at_least).await
     }
     fn seq(&self) -> EventSeq {
         self.inner.seq()

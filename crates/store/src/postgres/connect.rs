@@ -1,5 +1,6 @@
 //! Connections: a pool for questions, and statements that work behind a pooler too.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 pub struct Pool {
     pool: deadpool_postgres::Pool,
     target: Target,
+    /// Who answers when this server cannot be reached.
+    fallback: Option<Arc<Pool>>,
 }
 
 impl Pool {
@@ -34,7 +37,12 @@ impl Pool {
             .recycle_timeout(Some(CONNECT_MAX))
             .build()
             .map_err(|error| Error::Driver(Box::new(error)))?;
-        Ok(Self { pool, target: target.clone() })
+        Ok(Self { pool, target: target.clone(), fallback: None })
+    }
+
+    /// The same connections, and those of another pool while this one's server is away.
+    pub fn or(&self, fallback: Arc<Pool>) -> Self {
+        Self { pool: self.pool.clone(), target: self.target.clone(), fallback: Some(fallback) }
     }
 
     /// A connection for a question of one statement.
@@ -42,13 +50,13 @@ impl Pool {
     /// # Errors
     /// When no connection is free for long, or the server cannot be reached.
     pub async fn ask(&self) -> Result<Conn> {
-        let held = self.take().await?;
+        let (held, target) = self.take().await?;
         // Behind a pooler only a transaction can bring its own settings.
-        let begin = match self.target.statements {
+        let begin = match target.statements {
             Statements::Named => None,
-            Statements::Unnamed => Some(self.target.limit),
+            Statements::Unnamed => Some(target.limit),
         };
-        Ok(Conn::new(held, &self.target, begin))
+        Ok(Conn::new(held, target, begin))
     }
 
     /// A connection whose statements all see one state of the books.
@@ -56,7 +64,8 @@ impl Pool {
     /// # Errors
     /// As [`Pool::ask`].
     pub async fn snapshot(&self) -> Result<Conn> {
-        Ok(Conn::new(self.take().await?, &self.target, Some(self.target.limit)))
+        let (held, target) = self.take().await?;
+        Ok(Conn::new(held, target, Some(target.limit)))
     }
 
     /// As [`Pool::snapshot`], for a look that takes as long as it takes.
@@ -64,7 +73,8 @@ impl Pool {
     /// # Errors
     /// As [`Pool::ask`].
     pub async fn look(&self) -> Result<Conn> {
-        let mut conn = Conn::new(self.take().await?, &self.target, Some(Duration::ZERO));
+        let (held, target) = self.take().await?;
+        let mut conn = Conn::new(held, target, Some(Duration::ZERO));
         conn.limit = Duration::MAX;
         Ok(conn)
     }
@@ -74,10 +84,18 @@ impl Pool {
     /// # Errors
     /// As [`Pool::ask`].
     pub async fn write(&self) -> Result<Conn> {
-        Ok(Conn::new(self.take().await?, &self.target, None))
+        let (held, target) = self.take().await?;
+        Ok(Conn::new(held, target, None))
     }
 
-    async fn take(&self) -> Result<Held> {
+    async fn take(&self) -> Result<(Held, &Target)> {
+        match (self.get().await, &self.fallback) {
+            (Err(Error::Away { .. }), Some(other)) => Ok((other.get().await?, &other.target)),
+            (held, _) => Ok((held?, &self.target)),
+        }
+    }
+
+    async fn get(&self) -> Result<Held> {
         use deadpool_postgres::{PoolError, TimeoutType};
         match self.pool.get().await {
             Ok(object) => Ok(Held::Pooled(object)),

@@ -18,14 +18,7 @@ const LOCK: i64 = 0x4441_5942_0001;
 /// # Errors
 /// When the schema is newer than this program, or the server refuses.
 pub async fn migrate(target: &Target) -> Result<()> {
-    let known = i64::from(
-        migrations::runner()
-            .get_migrations()
-            .iter()
-            .map(refinery::Migration::version)
-            .max()
-            .unwrap_or(0),
-    );
+    let known = known();
     let conn = target.connect().await?;
     let found = version(&conn).await?;
     if found > known {
@@ -48,6 +41,12 @@ pub async fn migrate(target: &Target) -> Result<()> {
         if client.is_closed() { away(describe(&error)) } else { Error::Driver(Box::new(error)) }
     })?;
     Ok(())
+}
+
+/// The number of the newest migration that this program knows.
+pub fn known() -> i64 {
+    let runner = migrations::runner();
+    i64::from(runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0))
 }
 
 /// The number of the newest migration that the database has seen; 0 when it is new.

@@ -70,6 +70,23 @@ fn movement(number: u64, at: Timestamp) -> Fallible<Submission> {
     Ok(Submission::one(at, Action::Transfer(new)))
 }
 
+/// The numbers of the events that appear behind each other, up to one.
+async fn log_up_to(store: &dyn Store, newest: i64) -> Fallible<Vec<i64>> {
+    let mut seen: Vec<i64> = Vec::new();
+    let reading = async {
+        loop {
+            let place = EventSeq(seen.last().copied().unwrap_or(0));
+            if place.0 >= newest {
+                return Fallible::Ok(());
+            }
+            let page = store.events(place, 7).await?;
+            seen.extend(page.iter().map(|event| event.seq.0));
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), reading).await??;
+    Ok(seen)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_write_one_log_without_a_gap() -> Fallible<()> {
     const EACH: u64 = 100;
@@ -87,6 +104,12 @@ async fn two_processes_write_one_log_without_a_gap() -> Fallible<()> {
         let submission = movement(number, books.now())?;
         committing.push(tokio::spawn(async move { store.commit(submission).await }));
     }
+    // Who reads the log meanwhile, by either process, meets every event once and in order.
+    let newest = 2 + 2 * EACH as i64;
+    let (one, two) =
+        tokio::try_join!(log_up_to(&*books.store, newest), log_up_to(&*other, newest))?;
+    assert!(one.iter().copied().eq(1..=newest), "{one:?}");
+    assert_eq!(one, two);
     let mut numbers = BTreeMap::new();
     for commit in committing {
         let reply = commit.await??;

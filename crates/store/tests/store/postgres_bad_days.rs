@@ -4,6 +4,7 @@ mod full;
 mod lost;
 mod migrating;
 mod proxy;
+mod replica;
 mod restart;
 mod server;
 mod waiting;
