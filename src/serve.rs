@@ -41,11 +41,12 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(warning) = config.guard(exposure)? {
         note(format_args!("warning: {warning}"));
     }
+    let settings = config.app_settings()?;
     let listener = listen(&config.listen).await?;
     let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
     let address = listener.local_addr()?;
     say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], App::new(store, config.app_settings())).await?;
+    until_told(vec![listener], App::new(store, settings)?).await?;
     Ok(ExitCode::SUCCESS)
 }
 

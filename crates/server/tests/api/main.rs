@@ -18,6 +18,7 @@ mod database;
 mod docs;
 mod failing_store;
 mod idempotency;
+mod issuers;
 mod item;
 mod ledger;
 mod list;
