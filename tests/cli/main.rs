@@ -5,6 +5,7 @@
 mod folder;
 
 mod config;
+mod copy;
 mod export;
 mod help;
 mod import;
