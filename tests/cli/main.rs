@@ -5,6 +5,7 @@
 mod folder;
 
 mod config;
+mod copy;
 mod events;
 mod export;
 mod help;

@@ -28,7 +28,7 @@ pub enum Auth {
     /// signed with a secret that lives as long as the process.
     Development,
     /// Every call needs a token of somebody who is trusted.
-    Trust(Trust),
+    Trust(Box<Trust>),
 }
 
 /// What a deployment may change. The defaults are the ones to start from.
@@ -142,7 +142,7 @@ impl App {
                 rand::rng().fill_bytes(&mut secret);
                 Trust::secret(&secret)
             }
-            Auth::Trust(trust) => trust.clone(),
+            Auth::Trust(trust) => *trust.clone(),
         };
         let (checker, signer) = (Checker::new(&trust)?, Signer::new(&trust));
         let batches = Semaphore::new(settings.batches_max);

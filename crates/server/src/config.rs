@@ -305,7 +305,11 @@ impl Config {
     pub fn app_settings(&self) -> Result<app::Settings, Error> {
         let limits = &self.limits;
         let trust = self.trust()?;
-        let auth = if trust.is_empty() { app::Auth::Development } else { app::Auth::Trust(trust) };
+        let auth = if trust.is_empty() {
+            app::Auth::Development
+        } else {
+            app::Auth::Trust(Box::new(trust))
+        };
         Ok(app::Settings {
             vocabulary: self.vocabulary(),
             auth,

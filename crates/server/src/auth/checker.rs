@@ -85,10 +85,12 @@ impl Checker {
     /// # Errors
     /// When this machine cannot speak HTTPS, as without any certificate of an authority.
     pub fn new(trust: &Trust) -> Result<Self, reqwest::Error> {
-        let mut rules = Validation::default();
-        rules.leeway = trust.leeway.as_secs();
-        rules.validate_nbf = true;
-        rules.validate_aud = trust.audience.is_some();
+        let mut rules = Validation {
+            leeway: trust.leeway.as_secs(),
+            validate_nbf: true,
+            validate_aud: trust.audience.is_some(),
+            ..Validation::default()
+        };
         let mut required = vec!["exp"];
         if let Some(audience) = &trust.audience {
             rules.set_audience(&[audience]);

@@ -327,6 +327,7 @@ fn unstored(error: &store::Error) -> Problem {
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
         | store::Error::CannotOpen { .. }
+        | store::Error::CannotCopy { .. }
         | store::Error::BadUrl { .. }
         | store::Error::NoBackup
         | store::Error::ReadOnly

@@ -48,11 +48,11 @@ fn ann() -> Value {
 }
 
 async fn trusting(trust: Trust) -> Api {
-    Api::with(Settings { auth: Auth::Trust(trust), ..Settings::default() }).await
+    Api::with(Settings { auth: Auth::Trust(Box::new(trust)), ..Settings::default() }).await
 }
 
 fn public_keys() -> Trust {
-    let keys = [RSA_PUBLIC, EC_PUBLIC, ED_PUBLIC].map(|text| PublicKey::from_pem(text));
+    let keys = [RSA_PUBLIC, EC_PUBLIC, ED_PUBLIC].map(PublicKey::from_pem);
     Trust { keys: keys.into_iter().map(|key| key.expect("a key")).collect(), ..Trust::default() }
 }
 

@@ -69,8 +69,11 @@ impl Api {
 
     /// A server that asks for tokens.
     pub async fn guarded() -> Self {
-        Self::with(Settings { auth: Auth::Trust(Trust::secret(SECRET)), ..Settings::default() })
-            .await
+        Self::with(Settings {
+            auth: Auth::Trust(Box::new(Trust::secret(SECRET))),
+            ..Settings::default()
+        })
+        .await
     }
 
     pub async fn with(settings: Settings) -> Self {
