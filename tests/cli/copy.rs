@@ -12,7 +12,7 @@ fn filled(items: &str) -> Folder {
     folder
 }
 
-fn copy<'a>(to: &'a str) -> [&'a str; 4] {
+fn copy(to: &str) -> [&str; 4] {
     ["copy", "sqlite:books.db", to, "--json"]
 }
 

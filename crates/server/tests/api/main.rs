@@ -23,6 +23,7 @@ mod item;
 mod ledger;
 mod list;
 mod logs;
+mod matrix;
 mod operations;
 mod search;
 mod serving;
