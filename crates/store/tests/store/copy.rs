@@ -114,7 +114,7 @@ async fn a_copy_that_is_interrupted_again_and_again_ends_as_one_that_is_not(
         let mut chance = Chance::seeded();
         let mut interrupted = 0;
         let copied = loop {
-            let some = chance.below(60);
+            let some = chance.below(150);
             match copy_some(&source.url, &target.url, some).await? {
                 Some(copied) => break copied,
                 None => interrupted += 1,
