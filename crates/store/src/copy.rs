@@ -35,7 +35,7 @@ pub struct Copied {
     pub verified: Verified,
 }
 
-/// A store while it is copied. Statements name their parameters `$1`, `$2` and so on, in this
+/// A store while it is copied; a source is reading from the beginning. Statements name their parameters `$1`, `$2` and so on, in this
 /// order, which both drivers understand.
 pub trait Place {
     /// What tells one kind of store from another.
@@ -184,7 +184,6 @@ struct Note {
 const SOURCE: &str = "source";
 
 async fn run<S: Place, T: Place>(source: S, target: T, pace: Pace<'_>) -> Result<Copied> {
-    source.batch(S::READ).await?;
     let look = Look::at(&source).await?;
     let mut notes = begin(&target, &look).await?;
     let (before, total) = (done(&notes), look.rows.iter().sum());

@@ -26,6 +26,7 @@ impl Database {
     pub async fn source(url: &str) -> Result<Self> {
         let target = Target::parse(url, &Options::default())?;
         let conn = connect(&target).await?;
+        conn.batch(Self::READ).await?;
         schema::require_current(&conn, &target).await?;
         schema::require_whole(&conn, &target).await?;
         Ok(Self { name: target.name, conn })

@@ -35,6 +35,7 @@ impl File {
         }
         let lock = schema::lock(path)?;
         let conn = pool::reader(path).map_err(|error| refused(&error.to_string()))?;
+        conn.execute_batch(Self::READ)?;
         schema::require_current(&conn, path)?;
         schema::require_whole(&conn, path)?;
         Ok(Self::new(path, conn, lock))

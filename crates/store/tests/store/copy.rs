@@ -114,7 +114,7 @@ async fn a_copy_that_is_interrupted_again_and_again_ends_as_one_that_is_not(
         let mut chance = Chance::seeded();
         let mut interrupted = 0;
         let copied = loop {
-            let some = chance.below(60);
+            let some = chance.below(150);
             match copy_some(&source.url, &target.url, some).await? {
                 Some(copied) => break copied,
                 None => interrupted += 1,
@@ -129,10 +129,9 @@ async fn a_copy_that_is_interrupted_again_and_again_ends_as_one_that_is_not(
         let uninterrupted = copy(&source.url, &whole.url).await?;
         assert_eq!((uninterrupted.before, uninterrupted.rows), (0, copied.rows));
         let (one, other) = (target.open().await?, whole.open().await?);
-        let everything = [("limit", "100")];
-        let ids = one.walk("ana", &everything, "9").await?;
+        let ids = one.walk("ana", &[], "9").await?;
         assert!(ids.len() > 30);
-        assert_eq!(ids, other.walk("ana", &everything, "9").await?);
+        assert_eq!(ids, other.walk("ana", &[], "9").await?);
         assert_eq!(one.funds(1).await?, other.funds(1).await?);
         // New users get new numbers.
         one.follow(&source);
@@ -163,9 +162,15 @@ async fn a_store_is_not_copied_to_itself(on: On) -> Fallible<()> {
 
 async fn a_target_goes_on_with_the_same_source_only(on: On) -> Fallible<()> {
     let mut source = filled(on).await?;
+    // As many events, of which the last is another.
+    let mut other = filled(on).await?;
+    for (books, amount) in [(&mut source, "1"), (&mut other, "2")] {
+        books.reopen().await?;
+        books.record(&ITEM.replace(r#""amount":1"#, &format!(r#""amount":{amount}"#))).await?;
+        books.store.close().await;
+    }
     for target in Empty::each().await? {
         assert!(copy_some(&source.url, &target.url, 40).await?.is_none());
-        let other = filled(on).await?;
         let error = refusal(&other.url, &target.url).await?;
         assert!(error.to_string().contains("an unfinished copy of other books"), "{error}");
         source.reopen().await?;
