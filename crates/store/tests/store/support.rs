@@ -18,6 +18,7 @@ use daybook_store::{Difference, Options, Store};
 use uuid::Uuid;
 
 use crate::database::{self, Database};
+use crate::pooler;
 
 pub type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -26,6 +27,8 @@ pub type Fallible<T> = Result<T, Box<dyn Error>>;
 pub enum On {
     Sqlite,
     Postgres,
+    /// PostgreSQL behind PgBouncer, which gives every transaction another connection.
+    Pgbouncer,
 }
 
 /// Makes each rule a test of every store. A rule that stands in no list is dead code, which the
@@ -48,6 +51,16 @@ macro_rules! every_store {
                 }
             })*
         }
+
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() -> crate::support::Fallible<()> {
+                match crate::pooler::url() {
+                    Some(_) => super::$rule(crate::support::On::Pgbouncer).await,
+                    None => Ok(()),
+                }
+            })*
+        }
     };
 }
 pub(crate) use every_store;
@@ -60,7 +73,7 @@ pub struct Books {
     ids: AtomicU64,
     // Last, so that they are there as long as the store is.
     _folder: Option<tempfile::TempDir>,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 pub fn user(name: &str) -> UserId {
@@ -87,11 +100,15 @@ impl Books {
                 let books = Self::open_in(folder.path()).await?;
                 Ok(Self { _folder: Some(folder), ..books })
             }
-            On::Postgres => {
+            On::Postgres | On::Pgbouncer => {
                 let server = database::server().ok_or("there is no server")?;
                 let database = Database::make(&server).await?;
-                let books = Self::at(database.url.clone(), On::Postgres).await?;
-                Ok(Self { _database: Some(database), ..books })
+                let url = match on {
+                    On::Pgbouncer => pooler::to(&database).ok_or("there is no PgBouncer")?,
+                    On::Sqlite | On::Postgres => database.url.clone(),
+                };
+                let books = Self::at(url, on).await?;
+                Ok(Self { database: Some(database), ..books })
             }
         }
     }
@@ -116,7 +133,7 @@ impl Books {
             clock: AtomicI64::new(1_720_000_000_000_000),
             ids: AtomicU64::new(1),
             _folder: None,
-            _database: None,
+            database: None,
         })
     }
 
@@ -255,8 +272,9 @@ impl Books {
                 let rows = select.query_map([], |row| row.get(0))?;
                 rows.collect::<Result<_, _>>()?
             }
-            On::Postgres => {
-                let rows = database::connect(&self.url).await?.query(postgres, &[]).await?;
+            On::Postgres | On::Pgbouncer => {
+                let url = self.database.as_ref().map_or(&self.url, |database| &database.url);
+                let rows = database::connect(url).await?.query(postgres, &[]).await?;
                 rows.iter().map(|row| row.get(0)).collect()
             }
         };
