@@ -3,8 +3,11 @@
 #![cfg(test)]
 
 mod folder;
+#[path = "../stores/mod.rs"]
+mod stores;
 
 mod config;
+mod database;
 mod events;
 mod export;
 mod help;
