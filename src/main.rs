@@ -121,7 +121,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Backup(args) => backup::run(args, settings).await,
         Command::Config(args) => config::run(args, settings),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args, settings),
     }
 }
 

@@ -71,7 +71,7 @@ const QUESTIONS: &[Question] = &[
 
 /// Measures every question, at one connection for its latency and at many for its rate.
 pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
-    let store = program.file("reads.db");
+    let store = program.store("reads")?;
     for size in &plan.sizes {
         say(&format!("seeding {size} items"));
         let took = program.seed(&store, user_name(*size).as_str(), *size)?;
@@ -80,7 +80,7 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
     }
     let server = program.serve(&store)?;
     report.rows.push(writes::ready(&server, READY).size(plan.sizes.iter().sum()));
-    let many = Client { address: server.address, connections: plan.connections };
+    let many = Client { address: server.address, also: None, connections: plan.connections };
     let trivial = writes::trivial(plan, &many, report)?;
 
     let mut words = None;
