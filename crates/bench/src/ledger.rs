@@ -106,7 +106,13 @@ fn all(measured: Measured) -> Result<Measured> {
 }
 
 /// Sends single requests for as long as a throughput is measured.
-pub fn press(plan: &Plan, client: &Client, name: &str, path: &str, bodies: &[String]) -> Result<Row> {
+pub fn press(
+    plan: &Plan,
+    client: &Client,
+    name: &str,
+    path: &str,
+    bodies: &[String],
+) -> Result<Row> {
     say(name);
     let measured =
         client.measure(Until::Elapsed(plan.throughput), |number: u64, out: &mut Vec<u8>| {

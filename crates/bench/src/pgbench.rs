@@ -77,9 +77,9 @@ impl Said {
         };
         let transactions = field("number of transactions actually processed: ");
         let per_second = field("tps = ");
-        let (transactions, per_second) = transactions.zip(per_second).with_context(|| {
-            format!("reading what pgbench says: {}", text.trim_end())
-        })?;
+        let (transactions, per_second) = transactions
+            .zip(per_second)
+            .with_context(|| format!("reading what pgbench says: {}", text.trim_end()))?;
         Ok(Self { transactions: transactions.parse()?, per_second: per_second.parse()? })
     }
 
@@ -117,7 +117,6 @@ fn find() -> Option<PathBuf> {
     }
     folders.iter().map(|folder| folder.join("pgbench")).find(|file| file.is_file())
 }
-
 
 #[cfg(test)]
 mod tests {

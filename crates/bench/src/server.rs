@@ -187,8 +187,7 @@ mod tests {
     fn a_program_that_ends_at_once_is_no_server() {
         let folder = tempfile::tempdir().unwrap();
         let stores = Stores::Files(folder.path().to_owned());
-        let program =
-            Program { binary: "false".into(), folder: folder.path().to_owned(), stores };
+        let program = Program { binary: "false".into(), folder: folder.path().to_owned(), stores };
         let store = program.store("a").unwrap();
         let error = program.serve(&store).unwrap_err().to_string();
         assert!(error.starts_with("the server ended"), "{error}");
