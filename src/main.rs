@@ -125,7 +125,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(args, settings).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Config(args) => config::run(args, settings),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args, settings),
     }
 }
 

@@ -47,6 +47,11 @@ impl Settings {
         Self { store: None, ..self.clone() }
     }
 
+    /// The store that is named on the command line.
+    pub fn named_store(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
     /// The configuration of a command that has no flags of its own for it.
     pub fn config(&self) -> anyhow::Result<Config> {
         Ok(self.load(Vec::new())?.config)
