@@ -1,16 +1,19 @@
 //! `daybook serve`: serves the API until it is told to end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use daybook_server::Listener;
 use daybook_server::app::App;
 use daybook_server::config::{Config, Effective, Exposure, Flag, Origin};
+use daybook_server::tls::Tls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::{note, say};
 use crate::settings::Settings;
-use crate::signal::Terminate;
+use crate::signal::{Hangup, Terminate};
 
 const EXAMPLES: &str = "Examples:
   daybook serve
@@ -19,7 +22,8 @@ const EXAMPLES: &str = "Examples:
 
 Without a secret the service is in development mode: anyone who reaches it may read and write
 everything, so it listens on this machine only, unless --insecure says otherwise. SIGTERM and
-Ctrl-C end it after what it accepted is done.";
+Ctrl-C end it after what it accepted is done. With a certificate and a key ([tls] in the
+configuration) it speaks TLS; SIGHUP makes it read both again.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -41,11 +45,27 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(warning) = config.guard(exposure)? {
         note(format_args!("warning: {warning}"));
     }
+    let tls = match config.tls_files() {
+        Some(files) => {
+            let (tls, warnings) = Tls::open(files)?;
+            warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+            Some(Arc::new(tls))
+        }
+        None => None,
+    };
     let listener = listen(&config.listen).await?;
     let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
     let address = listener.local_addr()?;
-    say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], App::new(store, config.app_settings())).await?;
+    let app = App::new(store, config.app_settings());
+    let (scheme, listener) = match tls {
+        Some(tls) => {
+            reload_on_hangup(Arc::clone(&tls))?;
+            ("https", Listener::with_tls(listener, tls))
+        }
+        None => ("http", listener.into()),
+    };
+    say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
+    until_told(vec![listener], app).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,7 +76,7 @@ pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until a signal comes; then finishes what was accepted and closes the store.
-pub async fn until_told(listeners: Vec<TcpListener>, app: App) -> anyhow::Result<()> {
+pub async fn until_told(listeners: Vec<impl Into<Listener>>, app: App) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut terminate = Terminate::new()?;
     let told = stop.clone();
@@ -65,6 +85,25 @@ pub async fn until_told(listeners: Vec<TcpListener>, app: App) -> anyhow::Result
         told.cancel();
     });
     daybook_server::serve(listeners, app, stop).await?;
+    Ok(())
+}
+
+/// Reads the certificate and its key again whenever SIGHUP comes.
+fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<()> {
+    let mut hangup = Hangup::new()?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let tls = Arc::clone(&tls);
+            match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(warnings)) => {
+                    tracing::info!("new connections get the certificate that was just read");
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the certificate in use stays"),
+                Err(error) => tracing::error!(%error, "the certificate in use stays"),
+            }
+        }
+    });
     Ok(())
 }
 

@@ -30,12 +30,12 @@ impl Server {
     }
 
     pub fn get(&self, path: &str) -> String {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
     }
 
     pub fn post(&self, path: &str, body: &str) -> String {
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ))
@@ -137,7 +137,7 @@ fn a_token_of_the_command_line_opens_the_server() {
     let token = folder.ok(&["token", "--user", "ann"]);
     let me = |token: &str| {
         server.send(&format!(
-            "GET /api/v1/auth/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              authorization: Bearer {}\r\n\r\n",
             token.trim()
         ))

@@ -1,5 +1,7 @@
 //! Logs: how they look and where they go.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -33,4 +35,23 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
     };
     set.map_err(|_| Error::AlreadySet)
+}
+
+/// From now on a panic says where it was, but not what: its message may be made of what a request
+/// said. Messages that stand in the program as they are hold nothing of anybody.
+pub fn hide_panic_messages() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let reason = panic.payload().downcast_ref::<&'static str>().copied();
+        let reason = reason.unwrap_or("its message is not shown, because it may hold data");
+        let trace = Backtrace::capture();
+        let trace = (trace.status() == BacktraceStatus::Captured).then_some(trace);
+        if tracing::dispatcher::has_been_set() {
+            let trace = trace.map(tracing::field::display);
+            tracing::error!(place, reason, trace, "a panic");
+        } else {
+            let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
+            eprintln!("a panic at {place}: {reason}{trace}");
+        }
+    }));
 }
