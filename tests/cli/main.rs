@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "../../crates/server/tests/api/certificates.rs"]
+mod certificates;
 mod folder;
 
 mod config;
@@ -12,5 +14,7 @@ mod import;
 mod import_csv;
 mod import_ledger;
 mod ledger;
+mod secrets;
 mod serve;
 mod store;
+mod tls;

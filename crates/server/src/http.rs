@@ -34,8 +34,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub use browser::{Names, Origins};
 pub(crate) use browser::is_this_machine;
+pub use browser::{Names, Origins};
 
 /// Answers smaller than this are sent as they are: they fit in one packet anyway.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;

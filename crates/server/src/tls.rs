@@ -110,7 +110,10 @@ impl Tls {
     }
 
     /// Begins a connection; `None` when there is nothing to be said on it.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<Option<TlsStream<TcpStream>>> {
         let mut first = [0];
         stream.peek(&mut first).await?;
         if first != [HANDSHAKE_RECORD] {
@@ -150,15 +153,14 @@ fn read(files: &Files) -> Result<Read, Error> {
     }
     let validity = validity(&chain, certificate)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let certified = CertifiedKey::from_der(chain, private, &provider).map_err(|error| {
-        match error {
+    let certified =
+        CertifiedKey::from_der(chain, private, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 Error::Mismatch { certificate: certificate.clone(), key: key.clone() }
             }
             rustls::Error::General(reason) => Error::BadKey { path: key.clone(), reason },
             error => Error::BadKey { path: key.clone(), reason: error.to_string() },
-        }
-    })?;
+        })?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Internal { reason: error.to_string() })?;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -135,7 +136,7 @@ pub fn is_this_machine<B>(request: &Request<B>) -> bool {
 fn hosts<B>(request: &Request<B>) -> impl Iterator<Item = &str> {
     let named = request.headers().get_all(header::HOST).iter();
     let named = named.map(|host| host.to_str().unwrap_or(""));
-    request.uri().authority().map(|authority| authority.as_str()).into_iter().chain(named)
+    request.uri().authority().map(Authority::as_str).into_iter().chain(named)
 }
 
 fn is_local(host: &str) -> bool {
@@ -152,7 +153,8 @@ fn is_local(host: &str) -> bool {
 }
 
 fn is_own<B>(origin: &HeaderValue, request: &Request<B>) -> bool {
-    let Some((scheme, origin)) = origin.to_str().ok().and_then(|text| text.split_once("://")) else {
+    let Some((scheme, origin)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
+    else {
         return false;
     };
     matches!(scheme, "http" | "https")

@@ -103,7 +103,10 @@ async fn listed_origins_may_call_and_read() {
     let answer = preflight("https://app.example").send().await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
-    assert_eq!(answer.header("access-control-allow-methods"), Some("GET,HEAD,POST,PUT,PATCH,DELETE"));
+    assert_eq!(
+        answer.header("access-control-allow-methods"),
+        Some("GET,HEAD,POST,PUT,PATCH,DELETE")
+    );
     let allowed = answer.header("access-control-allow-headers").expect("headers");
     for name in ["authorization", "content-type", "idempotency-key", "if-match", "prefer"] {
         assert!(allowed.split(',').any(|found| found == name), "{name}: {allowed}");

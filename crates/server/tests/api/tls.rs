@@ -158,8 +158,8 @@ async fn tls_to_a_plain_port_is_let_go() {
     let pair = Pair::new();
     let plain = serving(Settings::default(), Listener::from).await;
     let name = ServerName::try_from("localhost").expect("a name");
-    let connecting = TlsConnector::from(pair.client(&[&TLS13], &[]))
-        .connect(name, plain.connect().await);
+    let connecting =
+        TlsConnector::from(pair.client(&[&TLS13], &[])).connect(name, plain.connect().await);
     let connected = tokio::time::timeout(Duration::from_secs(10), connecting).await;
     assert!(connected.expect("in time").is_err());
     plain.end().await;
@@ -266,7 +266,11 @@ fn files_that_cannot_be_used_are_told_apart() {
     let cut = pem("CERTIFICATE", &der[..der.len() / 2]);
     let certificate = pair.certificate_pem.as_str();
     for (chain, key, expected) in [
-        (None, Some(key.as_str()), "the certificate 'chain.pem' (`tls.certificate`) cannot be read"),
+        (
+            None,
+            Some(key.as_str()),
+            "the certificate 'chain.pem' (`tls.certificate`) cannot be read",
+        ),
         (Some(certificate), None, "the private key 'key.pem' (`tls.key`) cannot be read: No such"),
         (Some(""), Some(&key), "there is no certificate in 'chain.pem' (`tls.certificate`); PEM"),
         (Some(&key), Some(&key), "there is no certificate in 'chain.pem'"),
@@ -301,7 +305,11 @@ fn what_looks_wrong_is_warned_of() {
         let (_, key) = pair.write(folder.path());
         fs::set_permissions(key, fs::Permissions::from_mode(mode)).expect("permitted");
         let path = format!("{}/", folder.path().display());
-        open(folder.path()).expect("usable").iter().map(|said| said.replace(&path, "")).collect::<Vec<_>>()
+        open(folder.path())
+            .expect("usable")
+            .iter()
+            .map(|said| said.replace(&path, ""))
+            .collect::<Vec<_>>()
     };
     let none: Vec<String> = Vec::new();
     let (good, past, future) =
