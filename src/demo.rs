@@ -79,7 +79,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     introduce(listener.local_addr()?)?;
-    until_told(vec![listener], App::new(store, config.app_settings())).await?;
+    until_told(vec![listener], App::new(store, config.app_settings()?)?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }

@@ -45,6 +45,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(warning) = config.guard(exposure)? {
         note(format_args!("warning: {warning}"));
     }
+    let settings = config.app_settings()?;
     let tls = match config.tls_files() {
         Some(files) => {
             let (tls, warnings) = Tls::open(files)?;
@@ -56,7 +57,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let listener = listen(&config.listen).await?;
     let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
     let address = listener.local_addr()?;
-    let app = App::new(store, config.app_settings());
+    let app = App::new(store, settings)?;
     let (scheme, listener) = match tls {
         Some(tls) => {
             reload_on_hangup(Arc::clone(&tls))?;

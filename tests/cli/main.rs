@@ -7,6 +7,7 @@ mod certificates;
 mod folder;
 
 mod config;
+mod copy;
 mod events;
 mod export;
 mod help;

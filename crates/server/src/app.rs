@@ -16,7 +16,7 @@ use rand::Rng;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::auth::Keys;
+use crate::auth::{Checker, Signer, Trust};
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
 use crate::metrics::Metrics;
@@ -28,8 +28,8 @@ pub enum Auth {
     /// Anybody may name any user, and `POST /auth/token` gives tokens to all who ask; tokens are
     /// signed with a secret that lives as long as the process.
     Development,
-    /// Every call needs a token signed with this secret.
-    Secret(Vec<u8>),
+    /// Every call needs a token of somebody who is trusted.
+    Trust(Box<Trust>),
 }
 
 /// What a deployment may change. The defaults are the ones to start from.
@@ -109,7 +109,8 @@ pub struct App(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     settings: Settings,
-    keys: Keys,
+    checker: Checker,
+    signer: Option<Signer>,
     metrics: Metrics,
     working: AtomicUsize,
     batches: Semaphore,
@@ -137,28 +138,33 @@ impl Drop for Place {
 }
 
 impl App {
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
-        let keys = match &settings.auth {
+    /// Takes over the store and how to behave.
+    ///
+    /// # Errors
+    /// As [`Checker::new`].
+    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Result<Self, reqwest::Error> {
+        let trust = match &settings.auth {
             Auth::Development => {
                 let mut secret = [0_u8; 32];
                 rand::rng().fill_bytes(&mut secret);
-                Keys::new(&secret)
+                Trust::secret(&secret)
             }
-            Auth::Secret(secret) => Keys::new(secret),
+            Auth::Trust(trust) => *trust.clone(),
         };
+        let (checker, signer) = (Checker::new(&trust)?, Signer::new(&trust));
         let batches = Semaphore::new(settings.batches_max);
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             store,
             settings,
-            keys,
+            checker,
+            signer,
             metrics: Metrics::new(),
             working: AtomicUsize::new(0),
             batches,
             stopping: AtomicBool::new(false),
             settle: Notify::new(),
             looks: Looks::default(),
-        }))
+        })))
     }
 
     #[must_use]
@@ -183,8 +189,14 @@ impl App {
     }
 
     #[must_use]
-    pub fn keys(&self) -> &Keys {
-        &self.0.keys
+    pub fn checker(&self) -> &Checker {
+        &self.0.checker
+    }
+
+    /// Who signs tokens here; nobody where only others are trusted to.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Signer> {
+        self.0.signer.as_ref()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -204,7 +216,7 @@ impl App {
     pub fn is_open(&self) -> bool {
         match self.0.settings.auth {
             Auth::Development => true,
-            Auth::Secret(_) => false,
+            Auth::Trust(_) => false,
         }
     }
 

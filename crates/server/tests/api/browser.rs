@@ -2,6 +2,7 @@
 
 use axum::http::HeaderValue;
 use daybook_server::app::{Auth, Settings};
+use daybook_server::auth::Trust;
 use daybook_server::http::{Names, Origins};
 
 use crate::support::{Answer, Api, Call, SECRET, card, user_token};
@@ -13,7 +14,7 @@ fn listed(origins: &[&'static str]) -> Origins {
 }
 
 async fn guarded(origins: Origins) -> Api {
-    let auth = Auth::Secret(SECRET.to_vec());
+    let auth = Auth::Trust(Box::new(Trust::secret(SECRET)));
     Api::with(Settings { auth, origins, ..Settings::default() }).await
 }
 

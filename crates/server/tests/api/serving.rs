@@ -30,7 +30,7 @@ pub async fn serving(settings: Settings, port: impl FnOnce(TcpListener) -> Liste
     let store = place.open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let (app, stop) = (App::new(store, settings), CancellationToken::new());
+    let (app, stop) = (App::new(store, settings).expect("an app"), CancellationToken::new());
     let serving = tokio::spawn(daybook_server::serve(vec![port(listener)], app, stop.clone()));
     Server { address, stop, serving, _place: place }
 }

@@ -18,9 +18,8 @@ const LOCK: i64 = 0x4441_5942_0001;
 /// # Errors
 /// When the schema is newer than this program, or the server refuses.
 pub async fn migrate(target: &Target) -> Result<()> {
-    let known = known();
     let conn = target.connect().await?;
-    let found = version(&conn).await?;
+    let (found, known) = (version(&conn).await?, known());
     if found > known {
         return Err(Error::TooNew { path: target.name.clone().into(), found, known });
     }
@@ -43,10 +42,51 @@ pub async fn migrate(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The number of the newest migration that this program knows.
+/// The number of the newest migration that this program has.
 pub fn known() -> i64 {
-    let runner = migrations::runner();
-    i64::from(runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0))
+    let newest =
+        migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.unwrap_or(0).into()
+}
+
+/// Refuses a database of another schema than this program's, without a change.
+///
+/// # Errors
+/// That, and what the server says.
+pub async fn require_current(conn: &Conn, target: &Target) -> Result<()> {
+    let path = || target.name.clone().into();
+    let refused = |reason| Error::CannotOpen { path: path(), reason };
+    match (version(conn).await?, known()) {
+        (0, _) => Err(refused("it is no Daybook database".to_owned())),
+        (found, known) if found > known => Err(Error::TooNew { path: path(), found, known }),
+        (found, known) if found < known => Err(refused(crate::copy::outdated(found, known))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a database that holds a part of the books.
+///
+/// # Errors
+/// That, and what the server says.
+pub async fn require_whole(conn: &Conn, target: &Target) -> Result<()> {
+    if is_unfinished(conn).await? {
+        let reason = crate::copy::UNFINISHED.to_owned();
+        return Err(Error::CannotOpen { path: target.name.clone().into(), reason });
+    }
+    Ok(())
+}
+
+/// Whether the database is the target of a copy that has not ended.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_unfinished(conn: &Conn) -> Result<bool> {
+    is_there(conn, "copying").await
+}
+
+async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
+    let there = conn.query_opt("select to_regclass($1) is not null", &[&table]).await?;
+    there.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
 /// The number of the newest migration that the database has seen; 0 when it is new.
@@ -54,9 +94,7 @@ pub fn known() -> i64 {
 /// # Errors
 /// What the server says.
 pub async fn version(conn: &Conn) -> Result<i64> {
-    let there = "select to_regclass('refinery_schema_history') is not null";
-    let there = conn.query_opt(there, &[]).await?;
-    if !there.is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+    if !is_there(conn, "refinery_schema_history").await? {
         return Ok(0);
     }
     let newest = "select coalesce(max(version), 0)::bigint from refinery_schema_history";

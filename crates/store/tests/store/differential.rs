@@ -1,8 +1,8 @@
 //! The same random history on both stores: each says the same to every submission and answers the
 //! same to every question.
 
-mod questions;
-mod submissions;
+pub mod questions;
+pub mod submissions;
 
 use std::fmt::Debug;
 
@@ -20,7 +20,7 @@ const QUESTIONS: usize = 12;
 
 /// How submissions come to the stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub enum Sent {
     /// One after the other.
     Alone,
     /// Some at a time, of which each store makes the commits that it likes.
@@ -31,7 +31,7 @@ enum Sent {
 pub struct Both {
     pub sqlite: Books,
     pub postgres: Books,
-    sent: Sent,
+    pub sent: Sent,
 }
 
 /// What the history made, deleted items included.
@@ -44,7 +44,7 @@ pub struct Known {
 }
 
 impl Both {
-    async fn open(sent: Sent) -> Fallible<Self> {
+    pub async fn open(sent: Sent) -> Fallible<Self> {
         let (sqlite, postgres) = (Books::open(On::Sqlite).await?, Books::open(On::Postgres).await?);
         Ok(Self { sqlite, postgres, sent })
     }
@@ -73,7 +73,7 @@ impl Both {
         }
     }
 
-    async fn send(&self, submissions: &[Submission], known: &mut Known) -> Fallible<()> {
+    pub async fn send(&self, submissions: &[Submission], known: &mut Known) -> Fallible<()> {
         match self.sent {
             Sent::Together => self.commit(submissions, known).await,
             Sent::Alone => {

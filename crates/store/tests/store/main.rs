@@ -5,6 +5,7 @@
 mod bad_days;
 mod chance;
 mod contract;
+mod copy;
 mod database;
 mod differential;
 mod followers;

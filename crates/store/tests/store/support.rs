@@ -120,6 +120,12 @@ impl Books {
         })
     }
 
+    /// Goes on with the clock and the ids of others.
+    pub fn follow(&self, others: &Self) {
+        self.clock.store(others.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.ids.store(others.ids.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.clock.fetch_add(1_000, Ordering::Relaxed))
     }
