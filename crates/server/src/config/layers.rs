@@ -124,7 +124,7 @@ impl Effective {
                     let secret = key == "secret" && value.as_str() != Some("");
                     let shown = match value.as_str() {
                         _ if secret => "\"********\"".to_owned(),
-                        Some(url) if key == "store" || key == "replica" => {
+                        Some(url) if ["store", "replica", "auth.jwks_url"].contains(&&*key) => {
                             inline(&Value::String(daybook_store::masked(url)))
                         }
                         _ => inline(value),
