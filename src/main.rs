@@ -2,6 +2,7 @@
 
 mod ledger;
 mod output;
+mod panics;
 mod settings;
 mod signal;
 
@@ -88,7 +89,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    daybook_server::telemetry::hide_panic_messages();
+    panics::hide_messages();
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result =
