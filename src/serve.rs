@@ -1,5 +1,7 @@
 //! `daybook serve`: serves the API until it is told to end.
 
+mod start;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -50,23 +52,26 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         Some(files) => {
             let (tls, warnings) = Tls::open(files)?;
             warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
-            Some(Arc::new(tls))
+            let tls = Arc::new(tls);
+            reload_on_hangup(Arc::clone(&tls))?;
+            Some(tls)
         }
         None => None,
     };
     let listener = listen(&config.listen).await?;
-    let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
+    let mut terminate = Terminate::new()?;
+    let store = tokio::select! {
+        store = start::open(&config) => store?,
+        () = terminate.recv() => return Ok(ExitCode::SUCCESS),
+    };
     let address = listener.local_addr()?;
     let app = App::new(store, settings)?;
     let (scheme, listener) = match tls {
-        Some(tls) => {
-            reload_on_hangup(Arc::clone(&tls))?;
-            ("https", Listener::with_tls(listener, tls))
-        }
+        Some(tls) => ("https", Listener::with_tls(listener, tls)),
         None => ("http", listener.into()),
     };
     say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], app).await?;
+    until_told(vec![listener], app, terminate).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,9 +82,12 @@ pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until a signal comes; then finishes what was accepted and closes the store.
-pub async fn until_told(listeners: Vec<impl Into<Listener>>, app: App) -> anyhow::Result<()> {
+pub async fn until_told(
+    listeners: Vec<impl Into<Listener>>,
+    app: App,
+    mut terminate: Terminate,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    let mut terminate = Terminate::new()?;
     let told = stop.clone();
     tokio::spawn(async move {
         terminate.recv().await;

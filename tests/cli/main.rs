@@ -5,9 +5,12 @@
 #[path = "../../crates/server/tests/api/certificates.rs"]
 mod certificates;
 mod folder;
+#[path = "../stores/mod.rs"]
+mod stores;
 
 mod config;
 mod copy;
+mod database;
 mod events;
 mod export;
 mod help;

@@ -81,6 +81,8 @@ pub struct Limits {
     pub concurrency: usize,
     pub batches: usize,
     pub connections: usize,
+    /// 0 is not at all.
+    pub start_wait_s: u64,
     pub drain_s: u64,
     pub queue: usize,
     pub commit_actions: usize,

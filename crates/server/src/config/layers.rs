@@ -16,7 +16,7 @@ const FILE_VARIABLE: &str = "DAYBOOK_CONFIG";
 const FILE_DEFAULT: &str = "daybook.toml";
 
 /// Numbers whose zero turns something off.
-const MAY_BE_ZERO: &[&str] = &["ledger.verify_interval_s"];
+const MAY_BE_ZERO: &[&str] = &["ledger.verify_interval_s", "limits.start_wait_s"];
 
 /// Who set a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

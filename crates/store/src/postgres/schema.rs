@@ -1,5 +1,7 @@
 //! The schema: brought up to date by one process at a time.
 
+use std::time::Duration;
+
 use refinery::embed_migrations;
 
 use super::connect::Conn;
@@ -12,6 +14,9 @@ embed_migrations!("migrations/postgres");
 /// The advisory lock that one process holds while it migrates.
 const LOCK: i64 = 0x4441_5942_0001;
 
+/// How often one that waits looks whether another has migrated.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Brings the schema up to date. Each migration is a transaction together with the note that it
 /// was made, so one that is interrupted is made again.
 ///
@@ -19,19 +24,27 @@ const LOCK: i64 = 0x4441_5942_0001;
 /// When the schema is newer than this program, or the server refuses.
 pub async fn migrate(target: &Target) -> Result<()> {
     let conn = target.connect().await?;
-    let (found, known) = (version(&conn).await?, known());
-    if found > known {
-        return Err(Error::TooNew { path: target.name.clone().into(), found, known });
+    let known = known();
+    loop {
+        let found = version(&conn).await?;
+        if found > known {
+            return Err(Error::TooNew { path: target.name.clone().into(), found, known });
+        }
+        if found == known {
+            return Ok(());
+        }
+        // A lock of a transaction, because a pooler may give each statement outside of one another
+        // connection. It ends with this connection, however that ends.
+        conn.batch("begin").await?;
+        if is_ours(&conn).await? {
+            break;
+        }
+        // Who waits keeps no transaction meanwhile: behind a pooler those who wait would have all
+        // connections, and none would be left for the one who migrates.
+        conn.batch("rollback").await?;
+        tracing::debug!("another process brings the schema up to date");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    if found == known {
-        return Ok(());
-    }
-    // A lock of a transaction, because a pooler may give each statement outside of one another
-    // connection. It ends with this connection, however that ends.
-    conn.batch(&format!(
-        "begin; set local statement_timeout = 0; select pg_advisory_xact_lock({LOCK})"
-    ))
-    .await?;
     let mut client = target.connect_plain().await?;
     let runner = migrations::runner().set_abort_divergent(true);
     let migrated = runner.run_async(&mut client).await;
@@ -87,6 +100,13 @@ pub async fn is_unfinished(conn: &Conn) -> Result<bool> {
 async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
     let there = conn.query_opt("select to_regclass($1) is not null", &[&table]).await?;
     there.map_or(Ok(false), |row| Ok(row.try_get(0)?))
+}
+
+/// Whether the open transaction is now the one that migrates.
+async fn is_ours(conn: &Conn) -> Result<bool> {
+    let taken = format!("select pg_try_advisory_xact_lock({LOCK})");
+    let taken = conn.query_opt(&taken, &[]).await?;
+    taken.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
 /// The number of the newest migration that the database has seen; 0 when it is new.

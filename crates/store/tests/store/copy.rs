@@ -42,7 +42,7 @@ impl Empty {
                 let url = format!("sqlite:{}", folder.path().join("copy.db").display());
                 Ok(Self { url, on, _folder: Some(folder), _database: None })
             }
-            On::Postgres => {
+            On::Postgres | On::Pgbouncer => {
                 let server = database::server().ok_or("there is no server")?;
                 let database = Database::make(&server).await?;
                 let url = database.url.clone();
@@ -114,7 +114,7 @@ async fn a_copy_that_is_interrupted_again_and_again_ends_as_one_that_is_not(
         let mut chance = Chance::seeded();
         let mut interrupted = 0;
         let copied = loop {
-            let some = chance.below(150);
+            let some = 1 + chance.below(40);
             match copy_some(&source.url, &target.url, some).await? {
                 Some(copied) => break copied,
                 None => interrupted += 1,
@@ -222,7 +222,7 @@ async fn a_source_that_a_newer_daybook_wrote_is_refused(on: On) -> Fallible<()> 
         values (9999, 'from_the_future', '2100-01-01T00:00:00Z', '0')";
     match on {
         On::Sqlite => source.file()?.execute_batch(newer)?,
-        On::Postgres => database::connect(&source.url).await?.batch_execute(newer).await?,
+        On::Postgres | On::Pgbouncer => source.past().await?.batch_execute(newer).await?,
     }
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("copy.db");
@@ -259,7 +259,7 @@ async fn copies_of_a_random_history_answer_as_their_source_and_go_on() -> Fallib
     }
     let mut chance = Chance::seeded();
     let mut known = Known::default();
-    let both = Both::open(Sent::Alone).await?;
+    let both = Both::open(On::Postgres, Sent::Alone).await?;
     let mut sampled = submissions::sampler(chance.below(u64::MAX))?;
     history::accounts(&both.sqlite).await?;
     history::accounts(&both.postgres).await?;

@@ -1,4 +1,4 @@
-//! The same random history on both stores: each says the same to every submission and answers the
+//! The same random history on two stores: each says the same to every submission and answers the
 //! same to every question.
 
 pub mod questions;
@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use crate::chance::Chance;
 use crate::database;
 use crate::ledger::history;
+use crate::pooler;
 use crate::support::{Books, Fallible, On};
 use daybook_core::write_set::{Outcome, Recorded, Reply};
 use daybook_core::{Subject, Submission, TransactionId, TransferId};
@@ -44,8 +45,8 @@ pub struct Known {
 }
 
 impl Both {
-    pub async fn open(sent: Sent) -> Fallible<Self> {
-        let (sqlite, postgres) = (Books::open(On::Sqlite).await?, Books::open(On::Postgres).await?);
+    pub async fn open(other: On, sent: Sent) -> Fallible<Self> {
+        let (sqlite, postgres) = (Books::open(On::Sqlite).await?, Books::open(other).await?);
         Ok(Self { sqlite, postgres, sent })
     }
 
@@ -119,11 +120,8 @@ fn without(text: &str, name: &str) -> String {
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
-async fn both_answer_alike(sent: Sent) -> Fallible<()> {
-    if database::server().is_none() {
-        return Ok(());
-    }
-    let both = Both::open(sent).await?;
+async fn both_answer_alike(other: On, sent: Sent) -> Fallible<()> {
+    let both = Both::open(other, sent).await?;
     let mut chance = Chance::seeded();
     let mut known = Known::default();
     let mut sampled = submissions::sampler(chance.below(u64::MAX))?;
@@ -144,14 +142,27 @@ async fn both_answer_alike(sent: Sent) -> Fallible<()> {
     both.postgres.verified().await
 }
 
+/// Runs the history where there is a server for it.
+async fn where_there_is(server: Option<String>, other: On, sent: Sent) -> Fallible<()> {
+    match server {
+        Some(_) => both_answer_alike(other, sent).await,
+        None => Ok(()),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_stores_answer_alike_after_every_step_of_a_random_history() -> Fallible<()> {
-    both_answer_alike(Sent::Alone).await
+    where_there_is(database::server(), On::Postgres, Sent::Alone).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_stores_answer_alike_whatever_shares_a_commit() -> Fallible<()> {
-    both_answer_alike(Sent::Together).await
+    where_there_is(database::server(), On::Postgres, Sent::Together).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_in_between_changes_no_answer() -> Fallible<()> {
+    where_there_is(pooler::url(), On::Pgbouncer, Sent::Together).await
 }
 
 #[test]

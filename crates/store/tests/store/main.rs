@@ -10,6 +10,7 @@ mod database;
 mod differential;
 mod followers;
 mod ledger;
+mod pooler;
 mod postgres;
 mod postgres_bad_days;
 mod postgres_damage;
