@@ -13,7 +13,7 @@ use crate::output::usage;
 /// Users that are asked for at once.
 const USERS_PAGE: u32 = 10_000;
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Settings {
     /// The configuration file; otherwise ./daybook.toml is read when it is there
     #[arg(long, global = true, value_name = "FILE")]

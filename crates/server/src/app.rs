@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::auth::{Checker, Signer, Trust};
 use crate::http::error::Error;
+use crate::http::{Names, Origins};
 use crate::metrics::Metrics;
 use crate::work::Looks;
 
@@ -55,6 +56,10 @@ pub struct Settings {
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
     pub ledger: Ledger,
+    /// Whose pages may call in a browser.
+    pub origins: Origins,
+    /// What a server in development mode may be called.
+    pub names: Names,
 }
 
 /// How the ledger's worker behaves.
@@ -91,6 +96,8 @@ impl Default for Settings {
             connections_max: 8_192,
             drain: Duration::from_secs(30),
             ledger: Ledger::default(),
+            origins: Origins::Listed(Vec::new()),
+            names: Names::ThisMachine,
         }
     }
 }

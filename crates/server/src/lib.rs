@@ -8,6 +8,7 @@ pub mod http;
 mod metrics;
 mod serve;
 pub mod telemetry;
+pub mod tls;
 pub mod work;
 
-pub use serve::serve;
+pub use serve::{Listener, serve};

@@ -72,6 +72,16 @@ pub enum Error {
     TokensOff,
     #[error("this server has seen the log up to {seq} only; ask again shortly")]
     Behind { seq: EventSeq },
+    #[error(
+        "a page of {origin} may not call this server, because without a secret every page could; \
+         set a secret, or list the origin in `cors.origins`"
+    )]
+    ForeignOrigin { origin: String },
+    #[error(
+        "this server does not answer to the name '{host}', because it has no secret and any page \
+         could make up a name for it; call it localhost, or set a secret"
+    )]
+    ForeignHost { host: String },
     #[error("the server has as much work as it can take; try again shortly")]
     Overloaded,
     #[error(
@@ -229,6 +239,8 @@ impl From<Error> for Problem {
             Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
+            Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
+            Error::ForeignHost { .. } => (S::FORBIDDEN, "FOREIGN_HOST"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
             Error::Overloaded => (S::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Error::TimedOut => (S::SERVICE_UNAVAILABLE, "TIMED_OUT"),

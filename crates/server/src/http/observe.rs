@@ -14,14 +14,15 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::{Layer, Service};
 
+use super::browser;
 use super::caller::Speaker;
 use super::error::{Error, Problem};
 use super::request::is_visible;
 use crate::app::App;
 use crate::metrics::Routes;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 /// The longest request id of a client that is taken over.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -63,12 +64,16 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let seen = Seen::new(&mut request);
         let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
+        let refused = browser::refuse_foreign(&self.with.app, &request).err();
         let answer = self.inner.call(request);
         let Observe { app, routes } = self.with.clone();
         Box::pin(async move {
-            let response = match &place {
-                Some(None) => Error::Overloaded.into_response(),
-                None | Some(Some(_)) => within(app.settings().request_timeout, answer).await,
+            let response = match (refused, &place) {
+                (Some(error), _) => error.into_response(),
+                (None, Some(None)) => Error::Overloaded.into_response(),
+                (None, None | Some(Some(_))) => {
+                    within(app.settings().request_timeout, answer).await
+                }
             };
             Ok(seen.finish(response, &routes))
         })
