@@ -265,7 +265,7 @@ fn rows(url: &str) -> Fallible<BTreeSet<String>> {
     for table in tables {
         let mut select = file.prepare(&format!("select * from {table}"))?;
         // Rows get new numbers in places where the number only says in which order they lie.
-        let names = select.column_names().into_iter().map(str::to_owned).enumerate();
+        let names = select.column_names().map(str::to_owned).enumerate();
         let kept = names.filter(|(_, name)| !["pos", "reply"].contains(&name.as_str()));
         let columns: Vec<usize> = kept.map(|(at, _)| at).collect();
         let text = |row: &rusqlite::Row| {
