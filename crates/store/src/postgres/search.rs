@@ -4,10 +4,10 @@
 //! walk down the feed until the page is full; where they are rare the index answers. A short walk
 //! tells which of them it is.
 
-use daybook_core::Transaction;
 use daybook_core::cursor::Position;
 use daybook_core::query::Order;
 use daybook_core::search::{Clause, Typo};
+use daybook_core::{Transaction, TransactionId};
 use futures_util::future::try_join_all;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -26,6 +26,8 @@ use crate::{Page, Result};
 const FIRST_WALK: u64 = 256;
 /// How many times as far the next walk goes.
 const LONGER: u64 = 8;
+/// How many items can be passed in the time in which the index finds one and sorts it.
+const PASSED_EACH: u64 = 4;
 /// The farthest down that a page is walked to.
 const WALKED_TO_MAX: u64 = 1_000;
 /// How many words of a dictionary are read at once.
@@ -109,7 +111,7 @@ impl<'a> Search<'a> {
                 // What is still to be walked, and what the index would find, if it goes on so.
                 let each = walked.passed / (walked.found.len() as u64 + 1);
                 let ahead = (wanted - walked.found.len() as u64).saturating_mul(each);
-                if ahead > items / each.max(1) {
+                if ahead / PASSED_EACH > items / each.max(1) {
                     return Ok(None);
                 }
                 budget = budget.saturating_mul(LONGER);
@@ -135,40 +137,39 @@ impl<'a> Search<'a> {
         let missing = wanted - walked.found.len() as u64;
         let limit = i64::try_from(missing).unwrap_or(i64::MAX);
         let mut ask = Ask::default();
-        ask.push(&format!("select {ITEM}, t.place, t.search @@ (select "));
-        ask.bind(&matching).push("::text::tsquery)");
-        self.look.in_amount(&mut ask);
-        ask.push(
-            " from (select t.*, row_number() over (order by t.created_at desc, t.id desc) \
-             as place from transactions t where t.user = ",
-        );
-        ask.bind(&self.look.user);
-        ask.push(" and (t.created_at, t.id) < (").bind(&time).push(", ").bind(&id).push(")");
-        self.look.in_time(&mut ask);
-        ask.push(" order by t.created_at desc, t.id desc limit ").bind(&budget);
-        // The last one passed says where to go on.
+        ask.push(&format!("select {ITEM} from (select t.*"));
+        self.stretch((&time, &id), &mut ask);
+        ask.push(" limit ").bind(&budget);
         ask.push(") t where t.search @@ (select ").bind(&matching).push("::text::tsquery)");
         self.look.in_amount(&mut ask);
-        ask.push(" or t.place = ").bind(&budget);
         ask.push(" order by t.created_at desc, t.id desc limit ").bind(&limit);
-        let rows = self.look.rows(ask).await?;
-        walked.next = None;
+        // The last one passed says where to go on.
+        let before_last = budget - 1;
+        let mut last = Ask::default();
+        last.push("select t.created_at, t.id");
+        self.stretch((&time, &id), &mut last);
+        last.push(" limit 1 offset ").bind(&before_last);
+        let (rows, last) = futures_util::try_join!(self.look.rows(ask), self.look.rows(last))?;
         for row in &rows {
-            let place = row.number(ITEM_COLUMNS, "place")?;
-            let item = self.look.item(row)?;
-            if place == budget {
-                let (created_at, id) = (item.created_at, item.id);
-                walked.next = Some(Position { tier, created_at, id });
-            }
-            if row.flag(ITEM_COLUMNS + 1, "match")? {
-                walked.found.push((tier, item));
-            }
+            walked.found.push((tier, self.look.item(row)?));
         }
         walked.passed += budget.unsigned_abs();
-        if walked.found.len() as u64 >= wanted {
-            walked.next = None;
-        }
+        walked.next = match last.first() {
+            Some(row) if (walked.found.len() as u64) < wanted => {
+                let (created_at, id) = (row.time(0, "time")?, TransactionId(row.uuid(1, "id")?));
+                Some(Position { tier, created_at, id })
+            }
+            _ => None,
+        };
         Ok(())
+    }
+
+    /// The feed from a position down.
+    fn stretch<'b>(&'b self, (time, id): (&'b i64, &'b Uuid), ask: &mut Ask<'b>) {
+        ask.push(" from transactions t where t.user = ").bind(&self.look.user);
+        ask.push(" and (t.created_at, t.id) < (").bind(time).push(", ").bind(id).push(")");
+        self.look.in_time(ask);
+        ask.push(" order by t.created_at desc, t.id desc");
     }
 
     /// Items in the order of the question, from the index.
