@@ -86,7 +86,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&event).expect("JSON"),
-            r#"{"seq":7,"event_type":"account.created","timestamp":"2024-07-03T09:46:40Z","#
+            r#"{"seq":7,"event_type":"account.created","timestamp":"2024-07-03T09:46:40.000000Z","#
                 .to_owned()
                 + r#""user_id":null,"version":1,"account":{"account_id":5, "balance":"0.10"}}"#
         );
