@@ -46,7 +46,7 @@ const HEADERS_MAX: usize = 100;
 const RESETS_MAX: usize = 20;
 /// Streams that the server may have to reset because of what the client did wrong; more end the
 /// connection (RUSTSEC-2024-0003).
-const FAULTS_MAX: usize = 64;
+const FAULTS_MAX: usize = 1_024;
 /// How many read timeouts an HTTP/2 connection may ask nothing, which the library does not limit. It
 /// is then told to end, and after as long again, ended.
 const IDLE_TIMEOUTS: u32 = 6;
