@@ -19,7 +19,6 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -244,7 +243,8 @@ impl Server {
                         connection.as_mut().graceful_shutdown();
                         (stopping, left) = (true, true);
                     }
-                    look.as_mut().reset(Instant::now() + self.head_timeout * IDLE_TIMEOUTS);
+                    let silence = self.head_timeout.saturating_mul(IDLE_TIMEOUTS);
+                    look.set(tokio::time::sleep(silence));
                 }
             }
         }
