@@ -19,7 +19,6 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -46,7 +45,7 @@ const HEADERS_MAX: usize = 100;
 const RESETS_MAX: usize = 20;
 /// Streams that the server may have to reset because of what the client did wrong; more end the
 /// connection (RUSTSEC-2024-0003).
-const FAULTS_MAX: usize = 64;
+const FAULTS_MAX: usize = 1_024;
 /// How many read timeouts an HTTP/2 connection may ask nothing, which the library does not limit. It
 /// is then told to end, and after as long again, ended.
 const IDLE_TIMEOUTS: u32 = 6;
@@ -244,7 +243,8 @@ impl Server {
                         connection.as_mut().graceful_shutdown();
                         (stopping, left) = (true, true);
                     }
-                    look.as_mut().reset(Instant::now() + self.head_timeout * IDLE_TIMEOUTS);
+                    let silence = self.head_timeout.saturating_mul(IDLE_TIMEOUTS);
+                    look.set(tokio::time::sleep(silence));
                 }
             }
         }

@@ -6,14 +6,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 /// A stream that breaks when the other side takes nothing for too long. The libraries wait for ever,
 /// with the answer in memory.
 pub struct Patient<S> {
     stream: S,
     limit: Duration,
-    /// Since when nothing moves, plus the limit.
+    /// Ends when nothing has moved for that long.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -31,8 +31,8 @@ impl<S> Patient<S> {
             self.waiting = None;
             return polled;
         }
-        let end = Instant::now() + self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        let limit = self.limit;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
