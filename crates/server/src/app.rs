@@ -17,8 +17,10 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::auth::Keys;
+use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::metrics::Metrics;
+use crate::rate::Rate;
 use crate::work::Looks;
 
 /// Who may call.
@@ -54,6 +56,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
+    /// How much callers may ask for; `None` is without limit.
+    pub rate: Option<Rate>,
     pub ledger: Ledger,
 }
 
@@ -90,6 +94,7 @@ impl Default for Settings {
             batches_max: 4,
             connections_max: 8_192,
             drain: Duration::from_secs(30),
+            rate: None,
             ledger: Ledger::default(),
         }
     }
@@ -104,6 +109,7 @@ struct Inner {
     settings: Settings,
     keys: Keys,
     metrics: Metrics,
+    limits: Option<Arc<Limits>>,
     working: AtomicUsize,
     batches: Semaphore,
     stopping: AtomicBool,
@@ -141,11 +147,14 @@ impl App {
             Auth::Secret(secret) => Keys::new(secret),
         };
         let batches = Semaphore::new(settings.batches_max);
+        let metrics = Metrics::new();
+        let limits = settings.rate.clone().map(|rate| Arc::new(Limits::new(rate, &metrics)));
         Self(Arc::new(Inner {
             store,
             settings,
             keys,
-            metrics: Metrics::new(),
+            metrics,
+            limits,
             working: AtomicUsize::new(0),
             batches,
             stopping: AtomicBool::new(false),
@@ -182,6 +191,10 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Arc<Limits>> {
+        self.0.limits.as_ref()
     }
 
     pub(crate) fn settle(&self) -> &Notify {

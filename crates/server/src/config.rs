@@ -2,6 +2,7 @@
 //! a file, the environment and flags override it, in this order, and an unknown key is an error.
 
 mod layers;
+mod rate;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 use crate::{app, telemetry};
 
 pub use layers::{Effective, Flag, Origin, Sources};
+pub use rate::Rate;
 
 /// The documented defaults.
 pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
@@ -37,6 +39,7 @@ pub struct Config {
     pub search: String,
     pub secret: Secret,
     pub limits: Limits,
+    pub rate: Rate,
     pub auth: Auth,
     pub feed: Feed,
     pub ledger: Ledger,
@@ -256,6 +259,7 @@ impl Config {
             batches_max: limits.batches,
             connections_max: limits.connections,
             drain: Duration::from_secs(limits.drain_s),
+            rate: self.rate.settings(self.secret.reveal().is_none() && !self.is_public()),
             ledger: self.ledger_settings(),
         }
     }
@@ -302,6 +306,7 @@ impl Config {
             let expected = "postgres://HOST/DATABASE, a replica of a store that is PostgreSQL";
             return Err(("replica", expected.to_owned()));
         }
+        self.rate.check()?;
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {
             return Err(("feed.products", "a list of names, none of them empty".to_owned()));
         }
@@ -359,6 +364,49 @@ mod tests {
             (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
         );
         assert_eq!(ours.ledger, theirs.ledger);
+        assert!(ours.rate.is_none() && theirs.rate.is_none());
+    }
+
+    #[test]
+    fn requests_are_limited_as_soon_as_others_can_send_some() {
+        let is_limited = |pairs: &[(&str, &str)]| {
+            with(pairs).expect("valid").config.app_settings().rate.is_some()
+        };
+        let secret = ("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(!is_limited(&[]));
+        assert!(is_limited(&[secret]));
+        assert!(is_limited(&[("DAYBOOK_LISTEN", "0.0.0.0:8000")]));
+        assert!(is_limited(&[("DAYBOOK_RATE_LIMIT", "on")]));
+        assert!(!is_limited(&[("DAYBOOK_RATE_LIMIT", "off"), secret]));
+    }
+
+    #[test]
+    fn the_limits_of_rates_are_read() {
+        let set = with(&[
+            ("DAYBOOK_RATE_LIMIT", "on"),
+            ("DAYBOOK_RATE_USER_WRITES", "7"),
+            ("DAYBOOK_RATE_ADDRESS_READS", "0"),
+            ("DAYBOOK_RATE_PROXIES", "10.0.0.0/8, ::1"),
+            ("DAYBOOK_RATE_PROXY_HEADER", "Forwarded"),
+        ]);
+        let rate = set.expect("valid").config.app_settings().rate.expect("limits");
+        assert_eq!((rate.user.writes, rate.address.reads), (7, 0));
+        assert_eq!(rate.proxies.trusted.len(), 2);
+        assert_eq!(rate.proxies.header, crate::http::address::ProxyHeader::Forwarded);
+        for (name, value, expected) in [
+            ("DAYBOOK_RATE_LIMIT", "yes", "`rate.limit` must be auto, on or off"),
+            ("DAYBOOK_RATE_WINDOW_S", "0", "`rate.window_s` must be a whole number from 1 on"),
+            ("DAYBOOK_RATE_WINDOW_S", "86401", "`rate.window_s` must be at most 86400"),
+            (
+                "DAYBOOK_RATE_USER_READS",
+                "1000000001",
+                "`rate.user_reads` must be at most 1000000000",
+            ),
+            ("DAYBOOK_RATE_PROXIES", "10.0.0.1/8", "`rate.proxies` must be a list of addresses"),
+            ("DAYBOOK_RATE_PROXY_HEADER", "x-real-ip", "`rate.proxy_header` must be x-forwarded"),
+        ] {
+            assert!(said(&[(name, value)]).starts_with(expected), "{}", said(&[(name, value)]));
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The loop that accepts connections, and its orderly end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -102,9 +106,9 @@ impl Server {
             else {
                 return;
             };
-            let stream = match self.stop.run_until_cancelled(listener.accept()).await {
+            let (stream, peer) = match self.stop.run_until_cancelled(listener.accept()).await {
                 None => return,
-                Some(Ok((stream, _))) => stream,
+                Some(Ok(accepted)) => accepted,
                 Some(Err(error)) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -113,20 +117,21 @@ impl Server {
             };
             let server = self.clone();
             self.connections.spawn(async move {
-                server.cut.run_until_cancelled(server.connection(stream)).await;
+                server.cut.run_until_cancelled(server.connection(stream, peer)).await;
                 drop(place);
             });
         }
     }
 
-    async fn connection(&self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot turn off Nagle's algorithm");
         }
         let begun = Arc::new(AtomicBool::new(false));
         let service = service_fn({
             let (begun, router) = (begun.clone(), self.router.clone());
-            move |request| {
+            move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
                 begun.store(true, Ordering::Relaxed);
                 router.clone().call(request)
             }

@@ -23,6 +23,7 @@ mod ledger;
 mod list;
 mod logs;
 mod operations;
+mod rate;
 mod search;
 mod serving;
 mod statistics;
