@@ -21,6 +21,7 @@ use crate::output::{count, note, say, usage};
 use crate::seed::{self, Plan};
 use crate::serve::{listen, start_log, until_told};
 use crate::settings::Settings;
+use crate::signal::Terminate;
 
 /// Whose feed the examples show.
 const USER: &str = "test_user_123";
@@ -79,7 +80,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     introduce(listener.local_addr()?)?;
-    until_told(vec![listener], App::new(store, config.app_settings())).await?;
+    until_told(vec![listener], App::new(store, config.app_settings()?)?, Terminate::new()?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }

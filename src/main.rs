@@ -10,6 +10,7 @@ mod backup;
 mod bench;
 mod clean;
 mod config;
+mod copy;
 mod demo;
 mod events;
 mod export;
@@ -77,6 +78,8 @@ enum Command {
     Verify(verify::Args),
     /// Writes a complete copy of the store, also while a server uses it
     Backup(backup::Args),
+    /// Copies the books to another store, from SQLite to PostgreSQL or back
+    Copy(copy::Args),
     /// Prints the effective configuration
     Config(config::Args),
     /// Measures how fast this machine serves
@@ -120,6 +123,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Backup(args) => backup::run(args, settings).await,
+        Command::Copy(args) => copy::run(args).await,
         Command::Config(args) => config::run(args, settings),
         Command::Bench(args) => bench::run(&args),
     }

@@ -1,5 +1,7 @@
 //! `daybook serve`: serves the API until it is told to end.
 
+mod start;
+
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
@@ -41,11 +43,16 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(warning) = config.guard(exposure)? {
         note(format_args!("warning: {warning}"));
     }
+    let settings = config.app_settings()?;
     let listener = listen(&config.listen).await?;
-    let store = daybook_store::open(&config.store, config.store_options_with_replica()).await?;
+    let mut terminate = Terminate::new()?;
+    let store = tokio::select! {
+        store = start::open(&config) => store?,
+        () = terminate.recv() => return Ok(ExitCode::SUCCESS),
+    };
     let address = listener.local_addr()?;
     say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], App::new(store, config.app_settings())).await?;
+    until_told(vec![listener], App::new(store, settings)?, terminate).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,9 +63,12 @@ pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves until a signal comes; then finishes what was accepted and closes the store.
-pub async fn until_told(listeners: Vec<TcpListener>, app: App) -> anyhow::Result<()> {
+pub async fn until_told(
+    listeners: Vec<TcpListener>,
+    app: App,
+    mut terminate: Terminate,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    let mut terminate = Terminate::new()?;
     let told = stop.clone();
     tokio::spawn(async move {
         terminate.recv().await;

@@ -1,10 +1,17 @@
 use serde_json::{Value, json};
 
 use crate::folder::{Folder, bodies};
+use crate::stores::{On, every_store};
 
-#[test]
-fn an_export_can_be_imported_again() {
-    let folder = Folder::new();
+every_store! {
+    an_export_can_be_imported_again,
+    an_item_that_shows_a_transfer_is_never_imported_as_an_item,
+    filters_and_users_narrow_an_export,
+    a_csv_has_one_row_an_item,
+}
+
+fn an_export_can_be_imported_again(on: On) {
+    let folder = Folder::on(on);
     let nameless = r#"{"user_id":"bob","transaction_type":"p2p","amount":"1.10","status":"pending","metadata":{"direction":"sent","n":1.10}}"#;
     folder.write("items.ndjson", format!("{}{nameless}\n", bodies("ann", 0..30)));
     folder.ok(&["import", "items.ndjson"]);
@@ -27,9 +34,8 @@ fn an_export_can_be_imported_again() {
     assert_eq!(own(&copied), own(&folder.read("all.ndjson")));
 }
 
-#[test]
-fn an_item_that_shows_a_transfer_is_never_imported_as_an_item() {
-    let folder = Folder::new();
+fn an_item_that_shows_a_transfer_is_never_imported_as_an_item(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 0..1));
     folder.ok(&["import", "items.ndjson"]);
     folder.ok(&["accounts", "open", "--id", "1", "--user", "ann", "--initial-balance", "5"]);
@@ -54,9 +60,8 @@ fn an_item_that_shows_a_transfer_is_never_imported_as_an_item() {
     assert!(csv.lines().nth(1).unwrap().contains(transfer["id"].as_str().unwrap()), "{csv}");
 }
 
-#[test]
-fn filters_and_users_narrow_an_export() {
-    let folder = Folder::new();
+fn filters_and_users_narrow_an_export(on: On) {
+    let folder = Folder::on(on);
     folder
         .write("items.ndjson", bodies("ann", 0..10) + &bodies("bob", 0..10) + &bodies("eve", 0..1));
     folder.ok(&["import", "items.ndjson"]);
@@ -70,9 +75,8 @@ fn filters_and_users_narrow_an_export() {
     assert_eq!(lines(&["--user", "nobody"]), 0);
 }
 
-#[test]
-fn a_csv_has_one_row_an_item() {
-    let folder = Folder::new();
+fn a_csv_has_one_row_an_item(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 3..4));
     folder.ok(&["import", "items.ndjson"]);
     let csv = folder.ok(&["export", "--format", "csv"]);

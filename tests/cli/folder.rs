@@ -7,7 +7,13 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-pub struct Folder(tempfile::TempDir);
+use crate::stores::{Database, On};
+
+pub struct Folder {
+    folder: tempfile::TempDir,
+    /// Where the books are, unless they are in the folder.
+    database: Option<Database>,
+}
 
 /// What a run of the program left.
 #[derive(Debug)]
@@ -19,11 +25,16 @@ pub struct Ran {
 
 impl Folder {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self::on(On::Sqlite)
+    }
+
+    /// A folder whose store is in it, or a database.
+    pub fn on(on: On) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: on.database() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
@@ -46,7 +57,10 @@ impl Folder {
                 command.env_remove(name);
             }
         }
-        command.args(words).current_dir(self.0.path()).env_remove("RUST_LOG");
+        if let Some(database) = &self.database {
+            command.env("DAYBOOK_STORE", &database.url);
+        }
+        command.args(words).current_dir(self.folder.path()).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -4,15 +4,23 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::folder::{Folder, bodies};
+use crate::stores::{On, every_store};
+
+every_store! {
+    the_same_import_run_twice_changes_nothing,
+    a_newer_record_updates_the_one_that_is_there,
+    bad_rows_go_to_the_rejects_and_the_rest_goes_in,
+    standard_input_is_read_and_its_rows_may_be_one_users,
+    a_killed_import_goes_on_where_it_was_and_records_nothing_twice,
+}
 
 pub fn counts(summary: &Value) -> [u64; 5] {
     ["rows", "created", "updated", "unchanged", "rejected"]
         .map(|name| summary[name].as_u64().unwrap())
 }
 
-#[test]
-fn the_same_import_run_twice_changes_nothing() {
-    let folder = Folder::new();
+fn the_same_import_run_twice_changes_nothing(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 0..50));
     let import = ["import", "items.ndjson", "--json"];
     assert_eq!(counts(&folder.json(&import)), [50, 50, 0, 0, 0]);
@@ -23,9 +31,8 @@ fn the_same_import_run_twice_changes_nothing() {
     assert!(!folder.has("items.ndjson.import-state.json"));
 }
 
-#[test]
-fn a_newer_record_updates_the_one_that_is_there() {
-    let folder = Folder::new();
+fn a_newer_record_updates_the_one_that_is_there(on: On) {
+    let folder = Folder::on(on);
     let body = |status| {
         json!({"user_id": "ann", "transaction_type": "card", "amount": "5.00", "status": status,
                "source": "bank", "external_id": "1", "created_at": "2024-01-15T10:30:00Z"})
@@ -36,9 +43,8 @@ fn a_newer_record_updates_the_one_that_is_there() {
     assert_eq!((&item["status"], &item["version"]), (&json!("completed"), &json!(2)));
 }
 
-#[test]
-fn bad_rows_go_to_the_rejects_and_the_rest_goes_in() {
-    let folder = Folder::new();
+fn bad_rows_go_to_the_rejects_and_the_rest_goes_in(on: On) {
+    let folder = Folder::on(on);
     let mut text = bodies("ann", 0..2).into_bytes();
     let long = format!(r#"{{"note":"{}"}}"#, "x".repeat(300_000));
     for line in [
@@ -101,9 +107,8 @@ fn a_dry_run_writes_nothing() {
     assert_eq!(names, 1, "only the input is there");
 }
 
-#[test]
-fn standard_input_is_read_and_its_rows_may_be_one_users() {
-    let folder = Folder::new();
+fn standard_input_is_read_and_its_rows_may_be_one_users(on: On) {
+    let folder = Folder::on(on);
     let body = r#"{"transaction_type":"card","amount":1}"#;
     let ran = folder.run_on(&["import", "-", "--user", "ann"], &format!("{body}\n{body}"));
     assert_eq!(ran.stdout, "2 rows: 2 created, 0 updated, 0 unchanged, 0 rejected\n");
@@ -111,9 +116,8 @@ fn standard_input_is_read_and_its_rows_may_be_one_users() {
     assert_eq!(folder.ok(&["export", "--user", "ann"]).lines().count(), 2);
 }
 
-#[test]
-fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice() {
-    let folder = Folder::new();
+fn a_killed_import_goes_on_where_it_was_and_records_nothing_twice(on: On) {
+    let folder = Folder::on(on);
     // Without names: only the place and the batch keys tell what was recorded.
     let mut text = String::new();
     for number in 0..6_000 {

@@ -1,10 +1,21 @@
 use serde_json::{Value, json};
 
 use crate::folder::Folder;
+use crate::stores::{On, every_store};
+
+every_store! {
+    an_account_is_opened_shown_and_listed,
+    without_json_there_are_tables,
+    a_transfer_is_sent_once_by_its_reference,
+    what_is_held_is_posted_voided_or_expires,
+    a_rollback_is_a_new_opposite_transfer,
+    a_statement_and_a_past_balance_tell_what_was_when,
+    a_refusal_is_exit_code_1_with_its_code,
+}
 
 /// Two accounts of ann's and bob's, in euros; ann's has 100.
-fn ledger() -> Folder {
-    let folder = Folder::new();
+fn ledger(on: On) -> Folder {
+    let folder = Folder::on(on);
     let ann = ["accounts", "open", "--id", "1", "--user", "ann", "--currency", "EUR"];
     folder.ok(&[&ann[..], &["--initial-balance", "100.00", "--name", "Everyday"]].concat());
     folder.ok(&["accounts", "open", "--id", "2", "--user", "bob", "--currency", "EUR"]);
@@ -25,9 +36,8 @@ fn balances(folder: &Folder, id: &str) -> [String; 4] {
         .map(|name| account[name].as_str().unwrap().to_owned())
 }
 
-#[test]
-fn an_account_is_opened_shown_and_listed() {
-    let folder = ledger();
+fn an_account_is_opened_shown_and_listed(on: On) {
+    let folder = ledger(on);
     let opened = folder.json(&[
         "accounts",
         "open",
@@ -59,9 +69,8 @@ fn an_account_is_opened_shown_and_listed() {
     assert_eq!(equity["balance"], "-100.00");
 }
 
-#[test]
-fn without_json_there_are_tables() {
-    let folder = ledger();
+fn without_json_there_are_tables(on: On) {
+    let folder = ledger(on);
     let listed = folder.ok(&["accounts", "list", "--user", "ann"]);
     let expected = "\
 account  owner  name      currency  balance  available  overdraft  status
@@ -79,9 +88,8 @@ account  owner  name      currency  balance  available  overdraft  status
     assert_eq!(words[1..5], ["credit", "1", "7.50", "7.50"], "{statement}");
 }
 
-#[test]
-fn a_transfer_is_sent_once_by_its_reference() {
-    let folder = ledger();
+fn a_transfer_is_sent_once_by_its_reference(on: On) {
+    let folder = ledger(on);
     let lunch = [&send("12.50")[..], &["--reference", "lunch", "--currency", "EUR"]].concat();
     let sent = folder.json(&lunch);
     assert_eq!((&sent["status"], &sent["amount"]), (&json!("complete"), &json!("12.50")));
@@ -99,9 +107,8 @@ fn a_transfer_is_sent_once_by_its_reference() {
     folder.ok(&["verify"]);
 }
 
-#[test]
-fn what_is_held_is_posted_voided_or_expires() {
-    let folder = ledger();
+fn what_is_held_is_posted_voided_or_expires(on: On) {
+    let folder = ledger(on);
     let hold = |amount| {
         let sent = folder.json(&[&send(amount)[..], &["--hold", "--expires-in", "3600"]].concat());
         assert_eq!(sent["status"], "pending");
@@ -125,9 +132,8 @@ fn what_is_held_is_posted_voided_or_expires() {
     folder.ok(&["verify"]);
 }
 
-#[test]
-fn a_rollback_is_a_new_opposite_transfer() {
-    let folder = ledger();
+fn a_rollback_is_a_new_opposite_transfer(on: On) {
+    let folder = ledger(on);
     let sent = folder.json(&send("30"));
     let id = sent["id"].as_str().unwrap();
     let undone = folder.json(&["transfers", "rollback", id, "--json"]);
@@ -148,9 +154,8 @@ fn a_rollback_is_a_new_opposite_transfer() {
     assert_eq!(listed(&["--reference", "none"]), [""; 0]);
 }
 
-#[test]
-fn a_statement_and_a_past_balance_tell_what_was_when() {
-    let folder = Folder::new();
+fn a_statement_and_a_past_balance_tell_what_was_when(on: On) {
+    let folder = Folder::on(on);
     folder.ok(&["accounts", "open", "--id", "1", "--overdraft-limit", "500"]);
     folder.ok(&["accounts", "open", "--id", "2"]);
     for (amount, at) in [("10", "2024-01-10"), ("20", "2024-02-10"), ("40", "2024-02-20T12:00:00Z")]
@@ -179,9 +184,8 @@ fn a_statement_and_a_past_balance_tell_what_was_when() {
     folder.run(&["accounts", "show", "2", "--at", "2199-01-01"]).fails(2, "--at: it lies in the");
 }
 
-#[test]
-fn a_refusal_is_exit_code_1_with_its_code() {
-    let folder = ledger();
+fn a_refusal_is_exit_code_1_with_its_code(on: On) {
+    let folder = ledger(on);
     for (words, sentence) in [
         (&["accounts", "show", "9"][..], "there is no account 9 (ACCOUNT_NOT_FOUND)"),
         (&["accounts", "statement", "9"], "there is no account 9 (ACCOUNT_NOT_FOUND)"),

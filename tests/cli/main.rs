@@ -3,8 +3,12 @@
 #![cfg(test)]
 
 mod folder;
+#[path = "../stores/mod.rs"]
+mod stores;
 
 mod config;
+mod copy;
+mod database;
 mod events;
 mod export;
 mod help;

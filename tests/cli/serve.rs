@@ -3,6 +3,12 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::folder::Folder;
+use crate::stores::{On, every_store};
+
+every_store! {
+    a_server_answers_until_it_is_told_to_end,
+    a_token_of_the_command_line_opens_the_server,
+}
 
 /// A running server; killed when the test is over.
 pub struct Server {
@@ -81,9 +87,8 @@ fn a_public_address_needs_a_secret() {
     drop(Server::wait(folder.command(&["serve", "--listen", "0.0.0.0:0", "--insecure"])));
 }
 
-#[test]
-fn a_server_answers_until_it_is_told_to_end() {
-    let folder = Folder::new();
+fn a_server_answers_until_it_is_told_to_end(on: On) {
+    let folder = Folder::on(on);
     let server = Server::start(&folder, &[]);
     assert!(server.get("/health").starts_with("HTTP/1.1 200"));
     assert!(server.get("/docs").starts_with("HTTP/1.1"));
@@ -128,9 +133,8 @@ fn a_backup_is_made_while_a_server_writes() {
     folder.run(&["backup", "copy.db"]).fails(1, "'copy.db' is there already");
 }
 
-#[test]
-fn a_token_of_the_command_line_opens_the_server() {
-    let folder = Folder::new();
+fn a_token_of_the_command_line_opens_the_server(on: On) {
+    let folder = Folder::on(on);
     let secret = "0123456789abcdef0123456789abcdef";
     folder.write("daybook.toml", format!("secret = \"{secret}\"\n"));
     let server = Server::start(&folder, &[]);

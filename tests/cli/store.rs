@@ -1,6 +1,14 @@
 use serde_json::json;
 
 use crate::folder::{Folder, bodies};
+use crate::stores::{On, every_store};
+
+every_store! {
+    seeding_many_users_shares_the_items_among_them,
+    clean_asks_and_deletes_only_what_was_named,
+    clean_leaves_what_shows_a_transfer,
+    what_was_cleaned_can_be_imported_again,
+}
 
 #[test]
 fn migrate_makes_a_store_and_says_its_schema() {
@@ -31,18 +39,16 @@ fn seeding_again_with_the_same_number_gives_the_same_items() {
     folder.ok(&["verify", "--store", "sqlite:one.db"]);
 }
 
-#[test]
-fn seeding_many_users_shares_the_items_among_them() {
-    let folder = Folder::new();
+fn seeding_many_users_shares_the_items_among_them(on: On) {
+    let folder = Folder::on(on);
     let words = ["seed", "--count", "300", "--users", "30", "--json"];
     assert_eq!(folder.json(&words)["recorded"], 300);
     assert_eq!(folder.json(&["verify", "--json"])["items"], 300);
     assert_eq!(folder.ok(&["export"]).lines().count(), 300);
 }
 
-#[test]
-fn clean_asks_and_deletes_only_what_was_named() {
-    let folder = Folder::new();
+fn clean_asks_and_deletes_only_what_was_named(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 0..1_500) + &bodies("bob", 0..3));
     folder.ok(&["import", "items.ndjson"]);
     folder.run(&["clean", "--user", "ann"]).fails(2, "nobody is there to be asked; say --yes");
@@ -55,9 +61,8 @@ fn clean_asks_and_deletes_only_what_was_named() {
     assert_eq!(folder.run(&["clean"]).code, Some(2));
 }
 
-#[test]
-fn clean_leaves_what_shows_a_transfer() {
-    let folder = Folder::new();
+fn clean_leaves_what_shows_a_transfer(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 0..2));
     folder.ok(&["import", "items.ndjson"]);
     folder.ok(&["accounts", "open", "--id", "1", "--user", "ann", "--initial-balance", "5"]);
@@ -75,9 +80,8 @@ fn clean_leaves_what_shows_a_transfer() {
     assert!(said.ends_with(" 3 accounts, 2 transfers: all agree\n"), "{said}");
 }
 
-#[test]
-fn what_was_cleaned_can_be_imported_again() {
-    let folder = Folder::new();
+fn what_was_cleaned_can_be_imported_again(on: On) {
+    let folder = Folder::on(on);
     folder.write("items.ndjson", bodies("ann", 0..10));
     folder.ok(&["import", "items.ndjson"]);
     folder.ok(&["export", "-o", "all.ndjson"]);

@@ -7,6 +7,8 @@ mod chance;
 mod client;
 mod ledger;
 mod server;
+#[path = "../stores/mod.rs"]
+mod stores;
 
 mod disk;
 mod kill;

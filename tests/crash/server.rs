@@ -4,26 +4,36 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::chance::Chance;
 use crate::client::Client;
+use crate::stores::{self, Database, On};
 
 /// Where a test keeps its store, and what servers on it have logged.
 pub struct Place {
     folder: PathBuf,
     temporary: tempfile::TempDir,
+    /// Where the books are, unless they are in the folder.
+    database: Option<Database>,
 }
 
 impl Place {
     pub fn new() -> Self {
+        Self::of(On::Sqlite)
+    }
+
+    pub fn of(on: On) -> Self {
         let temporary = tempfile::tempdir().unwrap();
-        Self { folder: temporary.path().to_owned(), temporary }
+        Self { folder: temporary.path().to_owned(), temporary, database: on.database() }
     }
 
     /// A place whose store is in another folder.
     pub fn on(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), temporary: tempfile::tempdir().unwrap() }
+        let temporary = tempfile::tempdir().unwrap();
+        Self { folder: folder.to_owned(), temporary, database: None }
     }
 
     fn log(&self) -> PathBuf {
@@ -38,7 +48,10 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        let store = format!("sqlite:{}", self.folder.join("books.db").display());
+        let store = match &self.database {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite:{}", self.folder.join("books.db").display()),
+        };
         command.args(words).args(["--store", &store]).current_dir(self.temporary.path());
         command.env("RUST_LOG", "warn").stdin(Stdio::null());
         command
@@ -61,6 +74,23 @@ impl Place {
         });
         let Some(address) = address else { panic!("no server: {}", self.logged()) };
         Server { child, address }
+    }
+
+    /// Waits until a database has done what killed servers asked for: a commit that was on its way
+    /// may come after its server's end.
+    pub fn rest(&self) {
+        let Some(database) = &self.database else { return };
+        let others = "select count(*) from pg_stat_activity \
+                      where datname = current_database() and pid <> pg_backend_pid()";
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let client = stores::connect(&database.url).await.unwrap();
+            let begun = Instant::now();
+            while client.query_one(others, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+                assert!(begun.elapsed() < Duration::from_secs(30), "somebody is still there");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
     }
 
     /// Expects a store whose parts agree, of which no server has anything bad to say.
@@ -125,6 +155,16 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// How long a server lives before it is killed: never equally long, and long enough to have work.
+pub fn life(on: On, chance: &mut Chance) -> Duration {
+    let begun_ms = match on {
+        On::Sqlite => 50,
+        // The first commit comes after some connections.
+        On::Postgres => 300,
+    };
+    Duration::from_millis(begun_ms + chance.below(251))
 }
 
 /// An item of a user; the mark tells it from all others.

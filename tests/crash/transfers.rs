@@ -9,30 +9,41 @@ use serde_json::{Value, json};
 use crate::chance::Chance;
 use crate::client::{Answer, Client, Request};
 use crate::ledger::{Ledger, open_accounts, transfer, version};
-use crate::server::{Place, text};
+use crate::server::{Place, life, text};
+use crate::stores::{self, On, every_store};
 
-const ROUNDS: u32 = 20;
+every_store! {
+    acknowledged_transfers_survive_kill_9_again_and_again_and_none_pays_twice,
+}
+
 const TELLERS: u64 = 8;
 const BATCH: usize = 20;
 const PATH: &str = "/api/v1/transfers";
 
-#[test]
-fn acknowledged_transfers_survive_kill_9_twenty_times_and_none_pays_twice() {
-    let place = Place::new();
+/// How often the server dies; a database takes longer to come back to.
+fn rounds(on: On) -> u32 {
+    match on {
+        On::Sqlite => 20,
+        On::Postgres => 6,
+    }
+}
+
+fn acknowledged_transfers_survive_kill_9_again_and_again_and_none_pays_twice(on: On) {
+    let place = Place::of(on);
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);
     let mut tellers: Vec<Teller> = (0..TELLERS).map(|n| Teller::new(n, seed)).collect();
     let server = place.serve(&[]);
     open_accounts(&mut server.client());
     server.stop();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(on) {
         let server = place.serve(&[]);
         let ledger = Ledger::read(&server);
         ledger.adds_up(&server);
         for teller in &tellers {
             teller.check(&ledger);
         }
-        let life = Duration::from_millis(50 + chance.below(251));
+        let life = life(on, &mut chance);
         thread::scope(|scope| {
             for teller in &mut tellers {
                 let client = server.client();
@@ -41,6 +52,7 @@ fn acknowledged_transfers_survive_kill_9_twenty_times_and_none_pays_twice() {
             thread::sleep(life);
             server.kill();
         });
+        place.rest();
     }
     let server = place.serve(&[]);
     for teller in &mut tellers {
@@ -61,7 +73,47 @@ fn acknowledged_transfers_survive_kill_9_twenty_times_and_none_pays_twice() {
         sum(|teller| teller.sent_again),
         sum(|teller| teller.done_already),
     );
-    assert!(acknowledged > 200, "too little happened for this to mean anything");
+    assert!(acknowledged > 50, "too little happened for this to mean anything");
+    server.stop();
+    place.is_clean();
+}
+
+#[test]
+fn of_two_servers_on_one_database_one_dies_and_nothing_is_lost_or_done_twice() {
+    if stores::server().is_none() {
+        return;
+    }
+    let place = Place::of(On::Postgres);
+    let seed = Chance::seed();
+    let mut tellers: Vec<Teller> = (0..TELLERS).map(|n| Teller::new(n, seed)).collect();
+    let (first, second) = (place.serve(&[]), place.serve(&[]));
+    open_accounts(&mut first.client());
+    let at_first = |teller: &Teller| teller.number.is_multiple_of(2);
+    thread::scope(|scope| {
+        for teller in &mut tellers {
+            let dying = at_first(teller).then(|| first.client());
+            let living = second.client();
+            scope.spawn(move || {
+                // Who stands before a dead server goes to the other one.
+                dying.into_iter().chain([living]).for_each(|client| teller.work(client));
+            });
+        }
+        thread::sleep(Duration::from_millis(700));
+        first.kill();
+        thread::sleep(Duration::from_millis(700));
+        second.kill();
+    });
+    place.rest();
+    let server = place.serve(&[]);
+    for teller in &mut tellers {
+        teller.send_again(&mut server.client()).unwrap();
+    }
+    let ledger = Ledger::read(&server);
+    ledger.adds_up(&server);
+    for teller in &tellers {
+        teller.check(&ledger);
+        assert!(!teller.acknowledged.is_empty(), "too little happened for this to mean anything");
+    }
     server.stop();
     place.is_clean();
 }

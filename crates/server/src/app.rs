@@ -16,7 +16,7 @@ use rand::Rng;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::auth::Keys;
+use crate::auth::{Checker, Signer, Trust};
 use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::metrics::Metrics;
@@ -29,8 +29,8 @@ pub enum Auth {
     /// Anybody may name any user, and `POST /auth/token` gives tokens to all who ask; tokens are
     /// signed with a secret that lives as long as the process.
     Development,
-    /// Every call needs a token signed with this secret.
-    Secret(Vec<u8>),
+    /// Every call needs a token of somebody who is trusted.
+    Trust(Box<Trust>),
 }
 
 /// What a deployment may change. The defaults are the ones to start from.
@@ -107,7 +107,8 @@ pub struct App(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     settings: Settings,
-    keys: Keys,
+    checker: Checker,
+    signer: Option<Signer>,
     metrics: Metrics,
     limits: Option<Arc<Limits>>,
     working: AtomicUsize,
@@ -136,23 +137,28 @@ impl Drop for Place {
 }
 
 impl App {
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
-        let keys = match &settings.auth {
+    /// Takes over the store and how to behave.
+    ///
+    /// # Errors
+    /// As [`Checker::new`].
+    pub fn new(store: Arc<dyn Store>, settings: Settings) -> Result<Self, reqwest::Error> {
+        let trust = match &settings.auth {
             Auth::Development => {
                 let mut secret = [0_u8; 32];
                 rand::rng().fill_bytes(&mut secret);
-                Keys::new(&secret)
+                Trust::secret(&secret)
             }
-            Auth::Secret(secret) => Keys::new(secret),
+            Auth::Trust(trust) => *trust.clone(),
         };
+        let (checker, signer) = (Checker::new(&trust)?, Signer::new(&trust));
         let batches = Semaphore::new(settings.batches_max);
         let metrics = Metrics::new();
         let limits = settings.rate.clone().map(|rate| Arc::new(Limits::new(rate, &metrics)));
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             store,
             settings,
-            keys,
+            checker,
+            signer,
             metrics,
             limits,
             working: AtomicUsize::new(0),
@@ -160,7 +166,7 @@ impl App {
             stopping: AtomicBool::new(false),
             settle: Notify::new(),
             looks: Looks::default(),
-        }))
+        })))
     }
 
     #[must_use]
@@ -185,8 +191,14 @@ impl App {
     }
 
     #[must_use]
-    pub fn keys(&self) -> &Keys {
-        &self.0.keys
+    pub fn checker(&self) -> &Checker {
+        &self.0.checker
+    }
+
+    /// Who signs tokens here; nobody where only others are trusted to.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Signer> {
+        self.0.signer.as_ref()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -210,7 +222,7 @@ impl App {
     pub fn is_open(&self) -> bool {
         match self.0.settings.auth {
             Auth::Development => true,
-            Auth::Secret(_) => false,
+            Auth::Trust(_) => false,
         }
     }
 

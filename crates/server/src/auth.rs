@@ -1,13 +1,19 @@
-//! Bearer tokens: JSON web tokens (RFC 7519) signed with HMAC-SHA-256 and nothing else.
+//! Bearer tokens: JSON web tokens (RFC 7519), signed with a secret that is shared or by an issuer
+//! whose public keys are known.
+
+mod checker;
+mod jwks;
+mod keys;
 
 use std::time::Duration;
 
 use daybook_core::UserId;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use jsonwebtoken::{EncodingKey, Header};
+use serde::Serialize;
 
-/// Clocks of two machines may differ by this much.
-const LEEWAY_S: u64 = 30;
+pub use checker::{Checker, Trust};
+pub use jwks::KeySet;
+pub use keys::{Algorithm, BadKey, PublicKey};
 
 /// A right that a token carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,45 +94,40 @@ pub enum BadToken {
     Nobody,
     #[error("the token is not valid: it is damaged, or signed by another key or algorithm")]
     Invalid,
+    #[error("the token is meant for somebody else: its `iss` or `aud` is not the one wanted here")]
+    Elsewhere,
+    /// The issuer's keys have never been there; the token may be good.
+    #[error("the keys of the tokens' issuer cannot be fetched now")]
+    KeysAway,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Claims {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
     /// Names with spaces between them (RFC 8693).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    scopes: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
+    scope: String,
+    iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
 }
 
-/// Signs and checks tokens with one secret.
-pub struct Keys {
-    sign: EncodingKey,
-    check: DecodingKey,
-    rules: Validation,
+/// Signs tokens with the secret (HS256), which [`Checker`] accepts with the same [`Trust`].
+pub struct Signer {
+    key: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
 }
 
-impl Keys {
-    /// Takes the secret's bytes.
+impl Signer {
+    /// A signer of tokens that are trusted; `None` when there is no secret to sign with.
     #[must_use]
-    pub fn new(secret: &[u8]) -> Self {
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.leeway = LEEWAY_S;
-        rules.validate_nbf = true;
-        // An audience is the issuer's business; what counts here is who signed.
-        rules.validate_aud = false;
-        Self {
-            sign: EncodingKey::from_secret(secret),
-            check: DecodingKey::from_secret(secret),
-            rules,
-        }
+    pub fn new(trust: &Trust) -> Option<Self> {
+        let key = EncodingKey::from_secret(trust.secret.as_deref()?);
+        Some(Self { key, issuer: trust.issuer.clone(), audience: trust.audience.clone() })
     }
 
     /// Signs a token that begins now and ends after `ttl`.
@@ -134,49 +135,16 @@ impl Keys {
     /// # Errors
     /// When signing fails.
     pub fn issue(&self, subject: &Subject, ttl: Duration) -> Result<String, IssueError> {
-        let now = u64::try_from(crate::app::now().seconds()).unwrap_or(0);
+        let iat = u64::try_from(crate::app::now().seconds()).unwrap_or(0);
         let (sub, scope) = match subject {
             Subject::User(user) => (Some(user.to_string()), names(Scope::OF_USERS)),
             Subject::Service(scopes) => (None, names(scopes)),
         };
-        let claims = Claims {
-            sub,
-            user_id: None,
-            scope: Some(scope),
-            scopes: Vec::new(),
-            iat: Some(now),
-            exp: now.saturating_add(ttl.as_secs()),
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
-            .map_err(IssueError)
-    }
-
-    /// Checks a token and says whom it speaks for.
-    ///
-    /// # Errors
-    /// Says why the token is not accepted.
-    pub fn verify(&self, token: &str) -> Result<Identity, BadToken> {
-        use jsonwebtoken::errors::ErrorKind;
-        let claims = match jsonwebtoken::decode::<Claims>(token, &self.check, &self.rules) {
-            Ok(data) => data.claims,
-            Err(error) => {
-                return Err(match error.kind() {
-                    ErrorKind::ExpiredSignature => BadToken::Expired,
-                    ErrorKind::ImmatureSignature => BadToken::NotYet,
-                    // The library's list is open; whatever else it says, the token is no good.
-                    _ => BadToken::Invalid,
-                });
-            }
-        };
-        let spaced = claims.scope.as_deref().unwrap_or("").split_ascii_whitespace();
-        let listed = claims.scopes.iter().map(String::as_str);
-        let scopes: Vec<Scope> = spaced.chain(listed).filter_map(Scope::from_name).collect();
-        let subject = match claims.sub.or(claims.user_id) {
-            Some(user) => Subject::User(UserId::parse(&user).map_err(|_| BadToken::Nobody)?),
-            None if scopes.is_empty() => return Err(BadToken::Nobody),
-            None => Subject::Service(scopes.clone()),
-        };
-        Ok(Identity { subject, scopes })
+        let exp = iat.saturating_add(ttl.as_secs());
+        let (iss, aud) = (self.issuer.clone(), self.audience.clone());
+        let claims = Claims { sub, scope, iat, exp, iss, aud };
+        let header = Header::new(jsonwebtoken::Algorithm::HS256);
+        jsonwebtoken::encode(&header, &claims, &self.key).map_err(IssueError)
     }
 }
 
@@ -185,7 +153,8 @@ impl Keys {
 /// # Errors
 /// When signing fails.
 pub fn issue(secret: &[u8], subject: &Subject, ttl: Duration) -> Result<String, IssueError> {
-    Keys::new(secret).issue(subject, ttl)
+    let signer = Signer { key: EncodingKey::from_secret(secret), issuer: None, audience: None };
+    signer.issue(subject, ttl)
 }
 
 fn names(scopes: &[Scope]) -> String {
@@ -194,6 +163,8 @@ fn names(scopes: &[Scope]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::Algorithm as Theirs;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3_600);
@@ -202,32 +173,45 @@ mod tests {
         Subject::User(UserId::parse("ann").expect("a user id"))
     }
 
-    #[test]
-    fn a_token_comes_back_as_it_was_issued() {
-        let keys = Keys::new(b"secret");
-        let token = keys.issue(&user(), HOUR).expect("signed");
-        assert_eq!(keys.verify(&token).expect("valid").subject, user());
-        let service = Subject::Service(vec![Scope::FeedRead, Scope::Admin]);
-        let token = keys.issue(&service, HOUR).expect("signed");
-        assert_eq!(keys.verify(&token).expect("valid").subject, service);
+    fn checker(trust: &Trust) -> Checker {
+        Checker::new(trust).expect("a checker")
     }
 
-    #[test]
-    fn a_token_of_another_secret_algorithm_or_time_is_refused() {
-        let keys = Keys::new(b"secret");
+    #[tokio::test]
+    async fn a_token_comes_back_as_it_was_issued() {
+        let (issuer, audience) = (Some("us".to_owned()), Some("daybook".to_owned()));
+        for trust in
+            [Trust::secret(b"secret"), Trust { issuer, audience, ..Trust::secret(b"secret") }]
+        {
+            let signer = Signer::new(&trust).expect("there is a secret");
+            let service = Subject::Service(vec![Scope::FeedRead, Scope::Admin]);
+            for subject in [user(), service] {
+                let token = signer.issue(&subject, HOUR).expect("signed");
+                let found = checker(&trust).check(&token).await.expect("valid");
+                assert_eq!(found.subject, subject);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_of_another_secret_algorithm_or_time_is_refused() {
+        let keys = checker(&Trust::secret(b"secret"));
         let other = issue(b"another", &user(), HOUR).expect("signed");
-        assert_eq!(keys.verify(&other), Err(BadToken::Invalid));
+        assert_eq!(keys.check(&other).await, Err(BadToken::Invalid));
         let exp = u64::MAX / 4;
         let sign = |header: Header, claims: &serde_json::Value| {
             let key = EncodingKey::from_secret(b"secret");
             jsonwebtoken::encode(&header, claims, &key).expect("signed")
         };
         let ann = serde_json::json!({"sub": "ann", "exp": exp});
-        assert!(keys.verify(&sign(Header::new(Algorithm::HS256), &ann)).is_ok());
-        assert_eq!(keys.verify(&sign(Header::new(Algorithm::HS512), &ann)), Err(BadToken::Invalid));
+        assert!(keys.check(&sign(Header::new(Theirs::HS256), &ann)).await.is_ok());
+        assert_eq!(
+            keys.check(&sign(Header::new(Theirs::HS512), &ann)).await,
+            Err(BadToken::Invalid)
+        );
         // The header says that there is no signature.
         assert_eq!(
-            keys.verify("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4iLCJleHAiOjk5OTk5OTk5OTl9."),
+            keys.check("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4iLCJleHAiOjk5OTk5OTk5OTl9.").await,
             Err(BadToken::Invalid)
         );
         for (claims, expected) in [
@@ -237,18 +221,18 @@ mod tests {
             (serde_json::json!({"sub": "a b", "exp": exp}), BadToken::Nobody),
             (serde_json::json!({"scope": "unknown", "exp": exp}), BadToken::Nobody),
         ] {
-            let token = sign(Header::new(Algorithm::HS256), &claims);
-            assert_eq!(keys.verify(&token), Err(expected), "{claims}");
+            let token = sign(Header::new(Theirs::HS256), &claims);
+            assert_eq!(keys.check(&token).await, Err(expected), "{claims}");
         }
     }
 
-    #[test]
-    fn claims_may_be_written_either_way() {
-        let keys = Keys::new(b"secret");
+    #[tokio::test]
+    async fn claims_may_be_written_either_way() {
+        let keys = checker(&Trust::secret(b"secret"));
         let claims = serde_json::json!({"scopes": ["feed:read"], "exp": u64::MAX / 4});
         let key = EncodingKey::from_secret(b"secret");
         let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("signed");
-        let subject = keys.verify(&token).expect("valid").subject;
+        let subject = keys.check(&token).await.expect("valid").subject;
         assert_eq!(subject, Subject::Service(vec![Scope::FeedRead]));
     }
 }

@@ -13,8 +13,10 @@ use std::time::Duration;
 use daybook_core::Currency;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::transfer::Retry;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
+use crate::auth::{Algorithm, KeySet, PublicKey, Trust};
 use crate::{app, telemetry};
 
 pub use layers::{Effective, Flag, Origin, Sources};
@@ -56,6 +58,8 @@ pub struct Limits {
     pub concurrency: usize,
     pub batches: usize,
     pub connections: usize,
+    /// 0 is not at all.
+    pub start_wait_s: u64,
     pub drain_s: u64,
     pub queue: usize,
     pub commit_actions: usize,
@@ -68,6 +72,19 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     pub token_ttl_s: u64,
+    /// Files in PEM.
+    pub public_keys: Vec<PathBuf>,
+    /// Empty is none.
+    pub jwks_url: String,
+    /// Empty is all that there are keys for.
+    pub algorithms: Vec<String>,
+    /// Empty is any.
+    pub issuer: String,
+    /// Empty is any.
+    pub audience: String,
+    pub leeway_s: u64,
+    pub user_claims: Vec<String>,
+    pub scope_claims: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -135,6 +152,8 @@ pub enum Error {
     Unreadable { path: PathBuf, reason: String },
     #[error("the configuration file '{}' is not valid TOML: line {line}: {reason}", path.display())]
     Syntax { path: PathBuf, line: usize, reason: String },
+    #[error("the public key '{}' (`auth.public_keys`) cannot be used: {reason}", path.display())]
+    BadKey { path: PathBuf, reason: String },
     #[error("the configuration does not fit together: {reason}")]
     Inconsistent { reason: String },
     #[error(
@@ -180,6 +199,11 @@ impl Config {
         }
     }
 
+    /// Whether somebody else's tokens are accepted.
+    fn trusts_issuers(&self) -> bool {
+        !self.auth.public_keys.is_empty() || !self.auth.jwks_url.is_empty()
+    }
+
     /// Checks that the secret is as good as the address needs; gives a warning to show when it is
     /// poor but not dangerous.
     ///
@@ -189,6 +213,7 @@ impl Config {
         let listen = self.listen.clone();
         let refuse = self.is_public() && exposure == Exposure::Guarded;
         match self.secret.reveal().map(<[u8]>::len) {
+            None if self.trusts_issuers() => Ok(None),
             None if refuse => Err(Error::NoSecret { listen }),
             None if self.is_public() => Ok(Some(format!(
                 "{listen} is open without a secret: anyone who can reach it may read and write \
@@ -239,15 +264,55 @@ impl Config {
         daybook_store::Options { replica, ..self.store_options() }
     }
 
-    /// How the application behaves.
-    #[must_use]
-    pub fn app_settings(&self) -> app::Settings {
-        let limits = &self.limits;
-        let auth = match self.secret.reveal() {
-            Some(secret) => app::Auth::Secret(secret.to_vec()),
-            None => app::Auth::Development,
+    /// Who may sign tokens, and what they must say.
+    ///
+    /// # Errors
+    /// When a file of a public key cannot be used.
+    pub fn trust(&self) -> Result<Trust, Error> {
+        let auth = &self.auth;
+        let read = |path: &PathBuf| {
+            let bad = |reason: String| Error::BadKey { path: path.clone(), reason };
+            let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+            PublicKey::from_pem(&text).map_err(|error| bad(error.to_string()))
         };
-        app::Settings {
+        let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let algorithms = match auth.algorithms.as_slice() {
+            [] => Algorithm::ALL.to_vec(),
+            names => names.iter().filter_map(|name| Algorithm::from_name(name)).collect(),
+        };
+        Ok(Trust {
+            secret: self.secret.reveal().map(<[u8]>::to_vec),
+            keys: auth.public_keys.iter().map(read).collect::<Result<_, _>>()?,
+            key_set: self.key_set().map(KeySet::at),
+            algorithms,
+            issuer: named(&auth.issuer),
+            audience: named(&auth.audience),
+            leeway: Duration::from_secs(auth.leeway_s),
+            user_claims: auth.user_claims.clone(),
+            scope_claims: auth.scope_claims.clone(),
+        })
+    }
+
+    /// The URL of the key set: over HTTPS, or on this machine.
+    fn key_set(&self) -> Option<Url> {
+        let url = Url::parse(&self.auth.jwks_url).ok()?;
+        let is_here = match url.host_str()?.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => url.host_str() == Some("localhost"),
+        };
+        (url.scheme() == "https" || (url.scheme() == "http" && is_here)).then_some(url)
+    }
+
+    /// How the application behaves.
+    ///
+    /// # Errors
+    /// As [`Config::trust`].
+    pub fn app_settings(&self) -> Result<app::Settings, Error> {
+        let limits = &self.limits;
+        let trust = self.trust()?;
+        let is_open = trust.is_empty();
+        let auth = if is_open { app::Auth::Development } else { app::Auth::Trust(Box::new(trust)) };
+        Ok(app::Settings {
             vocabulary: self.vocabulary(),
             auth,
             token_ttl: Duration::from_secs(self.auth.token_ttl_s),
@@ -259,9 +324,9 @@ impl Config {
             batches_max: limits.batches,
             connections_max: limits.connections,
             drain: Duration::from_secs(limits.drain_s),
-            rate: self.rate.settings(self.secret.reveal().is_none() && !self.is_public()),
+            rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
-        }
+        })
     }
 
     fn ledger_settings(&self) -> app::Ledger {
@@ -307,6 +372,22 @@ impl Config {
             return Err(("replica", expected.to_owned()));
         }
         self.rate.check()?;
+        if !self.auth.jwks_url.is_empty() && self.key_set().is_none() {
+            let expected = "an https:// URL (http:// only on this machine)";
+            return Err(("auth.jwks_url", expected.to_owned()));
+        }
+        if self.auth.algorithms.iter().any(|name| Algorithm::from_name(name).is_none()) {
+            let known: Vec<&str> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+            return Err(("auth.algorithms", format!("a list of {}", known.join(", "))));
+        }
+        for (key, names) in [
+            ("auth.user_claims", &self.auth.user_claims),
+            ("auth.scope_claims", &self.auth.scope_claims),
+        ] {
+            if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
+                return Err((key, "a list of names of claims, none of them empty".to_owned()));
+            }
+        }
         if self.feed.products.iter().any(|name| name.trim().is_empty()) {
             return Err(("feed.products", "a list of names, none of them empty".to_owned()));
         }
@@ -348,7 +429,13 @@ mod tests {
         let (ours, theirs) = (config.store_options(), daybook_store::Options::default());
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.vocabulary().products, Vocabulary::default().products);
-        let (ours, theirs) = (config.app_settings(), app::Settings::default());
+        let (ours, theirs) = (config.app_settings().expect("settings"), app::Settings::default());
+        let (trust, default) = (config.trust().expect("no keys"), Trust::default());
+        assert_eq!((&trust.algorithms, trust.leeway), (&default.algorithms, default.leeway));
+        assert_eq!(
+            (trust.user_claims, trust.scope_claims),
+            (default.user_claims, default.scope_claims)
+        );
         assert_eq!(ours.token_ttl, theirs.token_ttl);
         assert_eq!(
             (ours.body_max, ours.batch_body_max, ours.concurrency_max, ours.connections_max),
@@ -370,7 +457,7 @@ mod tests {
     #[test]
     fn requests_are_limited_as_soon_as_others_can_send_some() {
         let is_limited = |pairs: &[(&str, &str)]| {
-            with(pairs).expect("valid").config.app_settings().rate.is_some()
+            with(pairs).expect("valid").config.app_settings().expect("settings").rate.is_some()
         };
         let secret = ("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef");
         assert!(!is_limited(&[]));
@@ -389,7 +476,8 @@ mod tests {
             ("DAYBOOK_RATE_PROXIES", "10.0.0.0/8, ::1"),
             ("DAYBOOK_RATE_PROXY_HEADER", "Forwarded"),
         ]);
-        let rate = set.expect("valid").config.app_settings().rate.expect("limits");
+        let settings = set.expect("valid").config.app_settings().expect("settings");
+        let rate = settings.rate.expect("limits");
         assert_eq!((rate.user.writes, rate.address.reads), (7, 0));
         assert_eq!(rate.proxies.trusted.len(), 2);
         assert_eq!(rate.proxies.header, crate::http::address::ProxyHeader::Forwarded);
@@ -412,7 +500,8 @@ mod tests {
     #[test]
     fn an_interval_of_zero_turns_the_looks_at_the_ledger_off() {
         let off = with(&[("DAYBOOK_LEDGER_VERIFY_INTERVAL_S", "0")]).expect("valid").config;
-        assert_eq!(off.app_settings().ledger.verify_every, None);
+        let off = off.app_settings().expect("settings");
+        assert_eq!(off.ledger.verify_every, None);
         assert_eq!(
             said(&[("DAYBOOK_LEDGER_POLL_MS", "0")]),
             "`ledger.poll_ms` must be a whole number from 1 on \
@@ -453,6 +542,10 @@ mod tests {
             ("DAYBOOK_LISTEN", "127.0.0.1:99999", "`listen` must be an address as HOST:PORT"),
             ("DAYBOOK_STORE", "daybook.db", "`store` must be a store as sqlite:FILE or"),
             ("DAYBOOK_REPLICA", "postgres://h/d", "`replica` must be postgres://HOST/DATABASE, a"),
+            ("DAYBOOK_AUTH_JWKS_URL", "http://x/keys", "`auth.jwks_url` must be an https:// URL"),
+            ("DAYBOOK_AUTH_JWKS_URL", "keys", "`auth.jwks_url` must be an https:// URL"),
+            ("DAYBOOK_AUTH_ALGORITHMS", "RS256,none", "`auth.algorithms` must be a list of HS256"),
+            ("DAYBOOK_AUTH_USER_CLAIMS", " ", "`auth.user_claims` must be a list of names"),
             ("DAYBOOK_BUS", "kafka://x", "`bus` must be memory:, the only one that this version"),
             ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
             ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),

@@ -120,7 +120,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let url = format!("sqlite:{}", directory.path().join("test.db").display());
         let store = daybook_store::open(&url, Default::default()).await.expect("a new store");
-        let app = App::new(store, crate::app::Settings::default());
+        let app = App::new(store, crate::app::Settings::default()).expect("an app");
         let router = router_with(app, Router::new().route("/panics", get(panics)));
         let request = Request::get("/panics").header("x-request-id", "r1").body(Body::empty());
         let response = router.oneshot(request.expect("a request")).await.expect("infallible");

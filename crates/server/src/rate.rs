@@ -20,7 +20,7 @@ pub struct Rate {
     pub address: Quotas,
     /// Of one user, with the user's own tokens.
     pub user: Quotas,
-    /// Of one service.
+    /// Of the services, which their tokens do not tell apart.
     pub service: Quotas,
     /// Budgets that are remembered; of more, those nearest to full are forgotten.
     pub budgets_max: usize,

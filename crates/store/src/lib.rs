@@ -2,6 +2,7 @@
 //! The books change in exactly one method, [`Store::commit`].
 
 mod codec;
+mod copy;
 mod dictionary;
 mod fold;
 mod group;
@@ -13,6 +14,7 @@ mod sqlite;
 mod statistics;
 mod verify;
 
+pub use copy::{COPY_ROWS, Copied, copy};
 pub use sqlite::backup_file;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +60,8 @@ pub enum Error {
     TooNew { path: PathBuf, found: i64, known: i64 },
     #[error("'{}' cannot be opened: {reason}", path.display())]
     CannotOpen { path: PathBuf, reason: String },
+    #[error("the books cannot be copied: {reason}")]
+    CannotCopy { reason: String },
     #[error("'{url}' is no store; write sqlite:FILE or postgres://HOST/DATABASE")]
     BadUrl { url: String },
     #[error("the replica cannot be used: {reason}")]
@@ -83,6 +87,7 @@ impl Error {
             | Self::Locked { .. }
             | Self::TooNew { .. }
             | Self::CannotOpen { .. }
+            | Self::CannotCopy { .. }
             | Self::BadUrl { .. }
             | Self::BadReplica { .. }
             | Self::Corrupt { .. }

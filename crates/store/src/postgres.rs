@@ -7,6 +7,7 @@
 mod ask;
 mod buckets;
 mod connect;
+pub mod copy;
 mod failure;
 mod follow;
 mod ledger;
@@ -73,6 +74,7 @@ impl Postgres {
     pub async fn open(url: &str, options: Options) -> Result<Self> {
         let target = Target::parse(url, &options)?;
         schema::migrate(&target).await?;
+        schema::require_whole(&target.connect().await?, &target).await?;
         let pool = Arc::new(Pool::new(&target)?);
         let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
         let replica = match &options.replica {

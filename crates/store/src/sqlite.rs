@@ -2,6 +2,7 @@
 
 mod backup;
 mod checkpoint;
+pub mod copy;
 mod counts;
 mod follow;
 mod ledger;
@@ -64,6 +65,7 @@ pub struct Sqlite {
 impl Sqlite {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let opened = schema::open(path)?;
+        schema::require_whole(&opened.conn, path)?;
         let shared = Arc::new(Shared {
             seq: AtomicI64::new(opened.seq.0),
             counts: Counts::default(),

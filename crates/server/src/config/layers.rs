@@ -18,6 +18,7 @@ const FILE_DEFAULT: &str = "daybook.toml";
 /// Numbers whose zero turns something off.
 const MAY_BE_ZERO: &[&str] = &[
     "ledger.verify_interval_s",
+    "limits.start_wait_s",
     "rate.address_reads",
     "rate.address_writes",
     "rate.address_batch_items",

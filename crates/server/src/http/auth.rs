@@ -35,13 +35,11 @@ struct Token {
     ),
 )]
 pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Result<Response> {
-    if !app.is_open() {
-        return Err(Error::TokensOff);
-    }
+    let signer = app.signer().filter(|_| app.is_open()).ok_or(Error::TokensOff)?;
     params.only(&[])?;
     let user = read_user(body.text())?;
     let ttl = app.settings().token_ttl;
-    let access_token = app.keys().issue(&Subject::User(user), ttl)?;
+    let access_token = signer.issue(&Subject::User(user), ttl)?;
     let token = Token { access_token, token_type: "bearer", expires_in: ttl.as_secs() };
     let mut response = answer::of(&token)?;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -88,7 +88,7 @@ impl Caller {
         if lacks { Err(Error::MissingScope { scope: scope.name() }) } else { Ok(self) }
     }
 
-    fn of(parts: &Parts, app: &App) -> Result<Self> {
+    async fn of(parts: &Parts, app: &App) -> Result<Self> {
         let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
         let Some(header) = headers.next() else {
             return if app.is_open() { Ok(Self::Anyone) } else { Err(Error::NoToken) };
@@ -101,7 +101,7 @@ impl Caller {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             Some(_) | None => return Err(Error::NoToken),
         };
-        let caller = Self::Known(app.keys().verify(token)?);
+        let caller = Self::Known(app.checker().check(token).await?);
         if let (Some(user), Some(speaker)) = (caller.user(), parts.extensions.get::<Speaker>()) {
             speaker.0.get_or_init(|| user.clone());
         }
@@ -122,7 +122,7 @@ macro_rules! rights {
             type Rejection = Error;
 
             async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-                Caller::of(parts, app)?.may(Scope::$scope).map(Self)
+                Caller::of(parts, app).await?.may(Scope::$scope).map(Self)
             }
         }
     )+};
@@ -143,7 +143,7 @@ impl FromRequestParts<App> for IsOperator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let caller = Caller::of(parts, app)?;
+        let caller = Caller::of(parts, app).await?;
         if caller.user().is_some() {
             return Err(Error::MissingScope { scope: Scope::Ops.name() });
         }
@@ -155,7 +155,7 @@ impl FromRequestParts<App> for HasToken {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        match Caller::of(parts, app)? {
+        match Caller::of(parts, app).await? {
             Caller::Known(identity) => Ok(Self(identity)),
             Caller::Anyone => Err(Error::NoToken),
         }

@@ -231,6 +231,7 @@ impl From<Error> for Problem {
             Error::EmptyBatch => (S::UNPROCESSABLE_ENTITY, "EMPTY_BATCH"),
             Error::BatchTooLong { .. } => (S::PAYLOAD_TOO_LARGE, "BATCH_TOO_LONG"),
             Error::NoToken => (S::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Error::BadToken(BadToken::KeysAway) => (S::SERVICE_UNAVAILABLE, "ISSUER_AWAY"),
             Error::BadToken(_) => (S::UNAUTHORIZED, "INVALID_TOKEN"),
             Error::NotYou { .. } => (S::FORBIDDEN, "NOT_YOUR_USER"),
             Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
@@ -335,6 +336,7 @@ fn unstored(error: &store::Error) -> Problem {
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
         | store::Error::CannotOpen { .. }
+        | store::Error::CannotCopy { .. }
         | store::Error::BadUrl { .. }
         | store::Error::NoBackup
         | store::Error::ReadOnly

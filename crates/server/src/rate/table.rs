@@ -53,9 +53,14 @@ impl Table {
         let full = Standing { quota, debt_ns: 0 };
         let Some(set) = self.set(key) else { return Charge::Paid(full) };
         let mut places = set.lock();
-        let order = |place: &&mut Place| (place.key != key.get(), place.full_at_ns);
-        let Some(place) = places.iter_mut().min_by_key(order) else { return Charge::Paid(full) };
-        let is_known = place.key == key.get();
+        let known = places.iter().position(|place| place.key == key.get());
+        let nearest_to_full = || {
+            let places = places.iter().enumerate();
+            places.min_by_key(|(_, place)| place.full_at_ns).map(|(index, _)| index)
+        };
+        let index = known.or_else(nearest_to_full).unwrap_or(0);
+        let Some(place) = places.get_mut(index) else { return Charge::Paid(full) };
+        let is_known = known.is_some();
         let debt_ns = if is_known { place.full_at_ns.saturating_sub(now_ns) } else { 0 };
         let before = Standing { quota, debt_ns };
         let Some(after) = before.less(units) else { return Charge::Refused(before) };

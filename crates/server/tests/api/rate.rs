@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daybook_server::app::{Auth, Settings};
-use daybook_server::auth::Scope;
+use daybook_server::auth::{Scope, Trust};
 use daybook_server::http::address::{Proxies, ProxyHeader};
 use daybook_server::rate::{Clock, Quotas, Rate};
 use futures_util::future::join_all;
@@ -51,7 +51,7 @@ pub fn rate(window_s: u64) -> (Rate, Time) {
 async fn limited(limit: impl FnOnce(&mut Rate)) -> (Api, Time) {
     let (mut rate, time) = rate(60);
     limit(&mut rate);
-    let auth = Auth::Secret(SECRET.to_vec());
+    let auth = Auth::Trust(Box::new(Trust::secret(SECRET)));
     (Api::with(Settings { auth, rate: Some(rate), ..Settings::default() }).await, time)
 }
 

@@ -23,7 +23,7 @@ async fn server(settings: Settings) -> Server {
     let store = place.open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let (app, stop) = (App::new(store, settings), CancellationToken::new());
+    let (app, stop) = (App::new(store, settings).expect("an app"), CancellationToken::new());
     let serving = tokio::spawn(daybook_server::serve(vec![listener], app, stop.clone()));
     Server { address, stop, serving, _place: place }
 }

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use daybook_core::UserId;
 use daybook_server::app::{App, Auth, Settings};
-use daybook_server::auth::{self, Scope, Subject};
+use daybook_server::auth::{self, Scope, Subject, Trust};
 use daybook_server::work::Settler;
 use daybook_store::{Options, Store};
 use http_body_util::BodyExt;
@@ -71,7 +71,11 @@ impl Api {
 
     /// A server that asks for tokens.
     pub async fn guarded() -> Self {
-        Self::with(Settings { auth: Auth::Secret(SECRET.to_vec()), ..Settings::default() }).await
+        Self::with(Settings {
+            auth: Auth::Trust(Box::new(Trust::secret(SECRET))),
+            ..Settings::default()
+        })
+        .await
     }
 
     pub async fn with(settings: Settings) -> Self {
@@ -82,7 +86,7 @@ impl Api {
 
     /// A server over this store.
     pub fn over(store: Arc<dyn Store>, settings: Settings, place: Place) -> Self {
-        let app = App::new(store, settings);
+        let app = App::new(store, settings).expect("an app");
         let router = daybook_server::http::router(app.clone());
         Self { app, router, _place: place }
     }

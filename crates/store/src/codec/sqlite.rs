@@ -50,7 +50,7 @@ pub fn amount_bytes(amount: Amount) -> [u8; 16] {
 pub struct Bytes([u8; 16], usize);
 
 impl Bytes {
-    fn as_slice(&self) -> &[u8] {
+    pub fn as_slice(&self) -> &[u8] {
         self.0.get(self.1..).unwrap_or(&[])
     }
 }

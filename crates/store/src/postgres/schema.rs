@@ -1,5 +1,7 @@
 //! The schema: brought up to date by one process at a time.
 
+use std::time::Duration;
+
 use refinery::embed_migrations;
 
 use super::connect::Conn;
@@ -12,27 +14,37 @@ embed_migrations!("migrations/postgres");
 /// The advisory lock that one process holds while it migrates.
 const LOCK: i64 = 0x4441_5942_0001;
 
+/// How often one that waits looks whether another has migrated.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Brings the schema up to date. Each migration is a transaction together with the note that it
 /// was made, so one that is interrupted is made again.
 ///
 /// # Errors
 /// When the schema is newer than this program, or the server refuses.
 pub async fn migrate(target: &Target) -> Result<()> {
-    let known = known();
     let conn = target.connect().await?;
-    let found = version(&conn).await?;
-    if found > known {
-        return Err(Error::TooNew { path: target.name.clone().into(), found, known });
+    let known = known();
+    loop {
+        let found = version(&conn).await?;
+        if found > known {
+            return Err(Error::TooNew { path: target.name.clone().into(), found, known });
+        }
+        if found == known {
+            return Ok(());
+        }
+        // A lock of a transaction, because a pooler may give each statement outside of one another
+        // connection. It ends with this connection, however that ends.
+        conn.batch("begin").await?;
+        if is_ours(&conn).await? {
+            break;
+        }
+        // Who waits keeps no transaction meanwhile: behind a pooler those who wait would have all
+        // connections, and none would be left for the one who migrates.
+        conn.batch("rollback").await?;
+        tracing::debug!("another process brings the schema up to date");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    if found == known {
-        return Ok(());
-    }
-    // A lock of a transaction, because a pooler may give each statement outside of one another
-    // connection. It ends with this connection, however that ends.
-    conn.batch(&format!(
-        "begin; set local statement_timeout = 0; select pg_advisory_xact_lock({LOCK})"
-    ))
-    .await?;
     let mut client = target.connect_plain().await?;
     let runner = migrations::runner().set_abort_divergent(true);
     let migrated = runner.run_async(&mut client).await;
@@ -43,10 +55,58 @@ pub async fn migrate(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The number of the newest migration that this program knows.
+/// The number of the newest migration that this program has.
 pub fn known() -> i64 {
-    let runner = migrations::runner();
-    i64::from(runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0))
+    let newest =
+        migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.unwrap_or(0).into()
+}
+
+/// Refuses a database of another schema than this program's, without a change.
+///
+/// # Errors
+/// That, and what the server says.
+pub async fn require_current(conn: &Conn, target: &Target) -> Result<()> {
+    let path = || target.name.clone().into();
+    let refused = |reason| Error::CannotOpen { path: path(), reason };
+    match (version(conn).await?, known()) {
+        (0, _) => Err(refused("it is no Daybook database".to_owned())),
+        (found, known) if found > known => Err(Error::TooNew { path: path(), found, known }),
+        (found, known) if found < known => Err(refused(crate::copy::outdated(found, known))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a database that holds a part of the books.
+///
+/// # Errors
+/// That, and what the server says.
+pub async fn require_whole(conn: &Conn, target: &Target) -> Result<()> {
+    if is_unfinished(conn).await? {
+        let reason = crate::copy::UNFINISHED.to_owned();
+        return Err(Error::CannotOpen { path: target.name.clone().into(), reason });
+    }
+    Ok(())
+}
+
+/// Whether the database is the target of a copy that has not ended.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_unfinished(conn: &Conn) -> Result<bool> {
+    is_there(conn, "copying").await
+}
+
+async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
+    let there = conn.query_opt("select to_regclass($1) is not null", &[&table]).await?;
+    there.map_or(Ok(false), |row| Ok(row.try_get(0)?))
+}
+
+/// Whether the open transaction is now the one that migrates.
+async fn is_ours(conn: &Conn) -> Result<bool> {
+    let taken = format!("select pg_try_advisory_xact_lock({LOCK})");
+    let taken = conn.query_opt(&taken, &[]).await?;
+    taken.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
 /// The number of the newest migration that the database has seen; 0 when it is new.
@@ -54,9 +114,7 @@ pub fn known() -> i64 {
 /// # Errors
 /// What the server says.
 pub async fn version(conn: &Conn) -> Result<i64> {
-    let there = "select to_regclass('refinery_schema_history') is not null";
-    let there = conn.query_opt(there, &[]).await?;
-    if !there.is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+    if !is_there(conn, "refinery_schema_history").await? {
         return Ok(0);
     }
     let newest = "select coalesce(max(version), 0)::bigint from refinery_schema_history";

@@ -39,6 +39,7 @@ pub async fn backup(source: &Path, target: &Path, progress: Progress<'_>) -> Res
     if schema::version(&conn)? == 0 {
         return Err(refused(source, "it is no Daybook database"));
     }
+    schema::require_whole(&conn, source)?;
     let pages: u64 = conn.query_row(
         "select page_count * page_size from pragma_page_count, pragma_page_size",
         [],

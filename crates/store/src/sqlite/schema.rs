@@ -28,7 +28,6 @@ pub struct Opened {
     pub conn: Connection,
     pub seq: EventSeq,
     /// Held until the store is closed; the operating system lets go of it when the process dies.
-    #[expect(dead_code, reason = "held, never read")]
     pub lock: File,
 }
 
@@ -58,7 +57,7 @@ pub fn open(path: &Path) -> Result<Opened> {
 
 /// Takes the lock that says whose file this is. A file of its own, because closing a second handle
 /// of the database would drop SQLite's locks.
-fn lock(path: &Path) -> Result<File> {
+pub fn lock(path: &Path) -> Result<File> {
     let cannot = |error: std::io::Error| Error::CannotOpen {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -123,15 +122,7 @@ fn configure(conn: &Connection) -> Result<()> {
 }
 
 fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
-    let known = i64::from(
-        migrations::runner()
-            .get_migrations()
-            .iter()
-            .map(refinery::Migration::version)
-            .max()
-            .unwrap_or(0),
-    );
-    let found = version(conn)?;
+    let (found, known) = (version(conn)?, known());
     if found > known {
         return Err(Error::TooNew { path: path.to_owned(), found, known });
     }
@@ -146,14 +137,48 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The number of the newest migration that this program has.
+fn known() -> i64 {
+    let newest =
+        migrations::runner().get_migrations().iter().map(refinery::Migration::version).max();
+    newest.unwrap_or(0).into()
+}
+
+/// Refuses a file of another schema than this program's, without a change.
+pub fn require_current(conn: &Connection, path: &Path) -> Result<()> {
+    let refused = |reason| Error::CannotOpen { path: path.to_owned(), reason };
+    match (version(conn)?, known()) {
+        (0, _) => Err(refused("it is no Daybook database".to_owned())),
+        (found, known) if found > known => {
+            Err(Error::TooNew { path: path.to_owned(), found, known })
+        }
+        (found, known) if found < known => Err(refused(crate::copy::outdated(found, known))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a file that holds a part of the books.
+pub fn require_whole(conn: &Connection, path: &Path) -> Result<()> {
+    if is_unfinished(conn)? {
+        let reason = crate::copy::UNFINISHED.to_owned();
+        return Err(Error::CannotOpen { path: path.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// Whether the file is the target of a copy that has not ended.
+pub fn is_unfinished(conn: &Connection) -> Result<bool> {
+    is_there(conn, "copying")
+}
+
+fn is_there(conn: &Connection, table: &str) -> Result<bool> {
+    let find = "select count(*) > 0 from sqlite_schema where name = ?1";
+    Ok(conn.query_row(find, [table], |row| row.get(0))?)
+}
+
 /// The number of the newest migration that the file has seen; 0 when it is new.
 pub fn version(conn: &Connection) -> Result<i64> {
-    let there: bool = conn.query_row(
-        "select count(*) > 0 from sqlite_schema where name = 'refinery_schema_history'",
-        [],
-        |row| row.get(0),
-    )?;
-    if !there {
+    if !is_there(conn, "refinery_schema_history")? {
         return Ok(0);
     }
     let newest = "select coalesce(max(version), 0) from refinery_schema_history";

@@ -29,6 +29,11 @@ const NOBODY: i64 = 0;
 /// Old replies that go at once, so that nobody waits long.
 const SWEEP_MAX: i64 = 10_000;
 
+/// Notes an event of an item under its user.
+pub const POST_EVENT: &str = "insert into events_user (rowid, user) values (?1, ?2)";
+/// Notes the words and terms of an item.
+pub const POST_ITEM: &str = "insert into search (rowid, body) values (?1, ?2)";
+
 /// What the writer knows to be in the database, so as not to look again.
 pub struct Interned {
     users: RefCell<LruCache<UserId, i64>>,
@@ -150,7 +155,7 @@ pub fn write(
         "insert into events (seq, event_type, at, user, transaction_id, version, previous, body) \
          values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    let mut post = conn.prepare_cached("insert into events_user (rowid, user) values (?1, ?2)")?;
+    let mut post = conn.prepare_cached(POST_EVENT)?;
     for event in &write.events {
         let user = event.user_id.as_ref().map_or(Ok(NOBODY), number)?;
         insert_event(&mut insert, event, user)?;
@@ -300,8 +305,7 @@ fn index(
     fresh: &mut HashSet<u64>,
 ) -> Result<()> {
     let document = Document::of(item);
-    conn.prepare_cached("insert into search (rowid, body) values (?1, ?2)")?
-        .execute((pos, postings::fts(user, &document)))?;
+    conn.prepare_cached(POST_ITEM)?.execute((pos, postings::fts(user, &document)))?;
     let mut insert =
         conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
     for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {

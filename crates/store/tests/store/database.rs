@@ -9,15 +9,20 @@ const VARIABLE: &str = "TEST_POSTGRES_URL";
 
 static MADE: AtomicU64 = AtomicU64::new(0);
 
-/// The server's URL. Without one a test says that it is skipped, but not in the continuous
-/// integration, where nothing may be missing.
+/// The server's URL.
 pub fn server() -> Option<String> {
-    let url = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
+    named(VARIABLE)
+}
+
+/// What a variable names. Without it a test says that it is skipped, but not in the continuous
+/// integration, where nothing may be missing.
+pub fn named(variable: &str) -> Option<String> {
+    let url = std::env::var(variable).ok().filter(|url| !url.is_empty());
     if url.is_none() {
         let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!in_ci, "{VARIABLE} must name a server");
+        assert!(!in_ci, "{variable} must name a server");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        println!("SKIPPED: {test} needs {VARIABLE}; scripts/services up starts a server");
+        println!("SKIPPED: {test} needs {variable}; scripts/services up starts a server");
     }
     url
 }
@@ -39,12 +44,15 @@ impl Database {
     }
 
     fn named(server: &str, name: String) -> Self {
-        let (address, options) = server.split_once('?').unwrap_or((server, ""));
-        let address = address.rsplit_once('/').map_or(address, |(address, _)| address);
-        let url = format!("{address}/{name}?{options}");
-        let url = url.trim_end_matches('?').to_owned();
-        Self { url, server: server.to_owned(), name }
+        Self { url: at(server, &name), server: server.to_owned(), name }
     }
+}
+
+/// The server's URL with another database.
+pub fn at(server: &str, database: &str) -> String {
+    let (address, options) = server.split_once('?').unwrap_or((server, ""));
+    let address = address.rsplit_once('/').map_or(address, |(address, _)| address);
+    format!("{address}/{database}?{options}").trim_end_matches('?').to_owned()
 }
 
 impl Drop for Database {

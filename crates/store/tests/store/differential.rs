@@ -1,14 +1,15 @@
-//! The same random history on both stores: each says the same to every submission and answers the
+//! The same random history on two stores: each says the same to every submission and answers the
 //! same to every question.
 
-mod questions;
-mod submissions;
+pub mod questions;
+pub mod submissions;
 
 use std::fmt::Debug;
 
 use crate::chance::Chance;
 use crate::database;
 use crate::ledger::history;
+use crate::pooler;
 use crate::support::{Books, Fallible, On};
 use daybook_core::write_set::{Outcome, Recorded, Reply};
 use daybook_core::{Subject, Submission, TransactionId, TransferId};
@@ -20,7 +21,7 @@ const QUESTIONS: usize = 12;
 
 /// How submissions come to the stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub enum Sent {
     /// One after the other.
     Alone,
     /// Some at a time, of which each store makes the commits that it likes.
@@ -31,7 +32,7 @@ enum Sent {
 pub struct Both {
     pub sqlite: Books,
     pub postgres: Books,
-    sent: Sent,
+    pub sent: Sent,
 }
 
 /// What the history made, deleted items included.
@@ -44,8 +45,8 @@ pub struct Known {
 }
 
 impl Both {
-    async fn open(sent: Sent) -> Fallible<Self> {
-        let (sqlite, postgres) = (Books::open(On::Sqlite).await?, Books::open(On::Postgres).await?);
+    pub async fn open(other: On, sent: Sent) -> Fallible<Self> {
+        let (sqlite, postgres) = (Books::open(On::Sqlite).await?, Books::open(other).await?);
         Ok(Self { sqlite, postgres, sent })
     }
 
@@ -73,7 +74,7 @@ impl Both {
         }
     }
 
-    async fn send(&self, submissions: &[Submission], known: &mut Known) -> Fallible<()> {
+    pub async fn send(&self, submissions: &[Submission], known: &mut Known) -> Fallible<()> {
         match self.sent {
             Sent::Together => self.commit(submissions, known).await,
             Sent::Alone => {
@@ -119,11 +120,8 @@ fn without(text: &str, name: &str) -> String {
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
-async fn both_answer_alike(sent: Sent) -> Fallible<()> {
-    if database::server().is_none() {
-        return Ok(());
-    }
-    let both = Both::open(sent).await?;
+async fn both_answer_alike(other: On, sent: Sent) -> Fallible<()> {
+    let both = Both::open(other, sent).await?;
     let mut chance = Chance::seeded();
     let mut known = Known::default();
     let mut sampled = submissions::sampler(chance.below(u64::MAX))?;
@@ -144,14 +142,27 @@ async fn both_answer_alike(sent: Sent) -> Fallible<()> {
     both.postgres.verified().await
 }
 
+/// Runs the history where there is a server for it.
+async fn where_there_is(server: Option<String>, other: On, sent: Sent) -> Fallible<()> {
+    match server {
+        Some(_) => both_answer_alike(other, sent).await,
+        None => Ok(()),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_stores_answer_alike_after_every_step_of_a_random_history() -> Fallible<()> {
-    both_answer_alike(Sent::Alone).await
+    where_there_is(database::server(), On::Postgres, Sent::Alone).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_stores_answer_alike_whatever_shares_a_commit() -> Fallible<()> {
-    both_answer_alike(Sent::Together).await
+    where_there_is(database::server(), On::Postgres, Sent::Together).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_in_between_changes_no_answer() -> Fallible<()> {
+    where_there_is(pooler::url(), On::Pgbouncer, Sent::Together).await
 }
 
 #[test]

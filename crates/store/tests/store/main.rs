@@ -5,10 +5,12 @@
 mod bad_days;
 mod chance;
 mod contract;
+mod copy;
 mod database;
 mod differential;
 mod followers;
 mod ledger;
+mod pooler;
 mod postgres;
 mod postgres_bad_days;
 mod postgres_damage;

@@ -11,6 +11,7 @@ use daybook_store::{Error, Options, Store};
 use uuid::Uuid;
 
 use crate::database::{self, Database};
+use crate::pooler;
 use crate::support::{Books, Fallible, On, payment, user};
 
 async fn database() -> Fallible<Option<Database>> {
@@ -89,14 +90,41 @@ async fn log_up_to(store: &dyn Store, newest: i64) -> Fallible<Vec<i64>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_write_one_log_without_a_gap() -> Fallible<()> {
-    const EACH: u64 = 100;
     let Some(database) = database().await? else { return Ok(()) };
-    let books = Books::at(database.url.clone(), On::Postgres).await?;
+    two_write_one_log(&database.url).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_behind_a_pooler_write_one_log_without_a_gap() -> Fallible<()> {
+    let Some(_) = pooler::url() else { return Ok(()) };
+    let Some(database) = database().await? else { return Ok(()) };
+    two_write_one_log(&pooler::to(&database).ok_or("PgBouncer is there")?).await
+}
+
+/// More processes than the pooler has connections, each of which wants to be the one that migrates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_behind_a_small_pool_start_at_once() -> Fallible<()> {
+    const PROCESSES: usize = 6;
+    let Some(_) = pooler::url() else { return Ok(()) };
+    let Some(database) = database().await? else { return Ok(()) };
+    let url = pooler::to(&database).ok_or("PgBouncer is there")?;
+    let open = |_| daybook_store::open(&url, Options::default());
+    let opening = futures_util::future::join_all((0..PROCESSES).map(open));
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(30), opening).await?;
+    for store in opened {
+        store?.close().await;
+    }
+    Ok(())
+}
+
+async fn two_write_one_log(url: &str) -> Fallible<()> {
+    const EACH: u64 = 100;
+    let books = Books::at(url.to_owned(), On::Postgres).await?;
     for id in [1, 2] {
         let body = format!(r#"{{"account_id":{id},"overdraft_limit":"unlimited"}}"#);
         books.account(&body).await?;
     }
-    let other = daybook_store::open(&database.url, Options::default()).await?;
+    let other = daybook_store::open(url, Options::default()).await?;
     let mut committing = Vec::new();
     for number in 0..2 * EACH {
         let store: Arc<dyn Store> =

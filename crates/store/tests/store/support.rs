@@ -18,6 +18,10 @@ use daybook_store::{Difference, Options, Store};
 use uuid::Uuid;
 
 use crate::database::{self, Database};
+use crate::pooler;
+
+/// The number of the newest migration.
+pub const SCHEMA: i64 = 3;
 
 pub type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -26,6 +30,8 @@ pub type Fallible<T> = Result<T, Box<dyn Error>>;
 pub enum On {
     Sqlite,
     Postgres,
+    /// PostgreSQL behind PgBouncer, which gives every transaction another connection.
+    Pgbouncer,
 }
 
 /// Makes each rule a test of every store. A rule that stands in no list is dead code, which the
@@ -48,6 +54,16 @@ macro_rules! every_store {
                 }
             })*
         }
+
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() -> crate::support::Fallible<()> {
+                match crate::pooler::url() {
+                    Some(_) => super::$rule(crate::support::On::Pgbouncer).await,
+                    None => Ok(()),
+                }
+            })*
+        }
     };
 }
 pub(crate) use every_store;
@@ -60,7 +76,7 @@ pub struct Books {
     ids: AtomicU64,
     // Last, so that they are there as long as the store is.
     _folder: Option<tempfile::TempDir>,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 pub fn user(name: &str) -> UserId {
@@ -87,11 +103,15 @@ impl Books {
                 let books = Self::open_in(folder.path()).await?;
                 Ok(Self { _folder: Some(folder), ..books })
             }
-            On::Postgres => {
+            On::Postgres | On::Pgbouncer => {
                 let server = database::server().ok_or("there is no server")?;
                 let database = Database::make(&server).await?;
-                let books = Self::at(database.url.clone(), On::Postgres).await?;
-                Ok(Self { _database: Some(database), ..books })
+                let url = match on {
+                    On::Pgbouncer => pooler::to(&database).ok_or("there is no PgBouncer")?,
+                    On::Sqlite | On::Postgres => database.url.clone(),
+                };
+                let books = Self::at(url, on).await?;
+                Ok(Self { database: Some(database), ..books })
             }
         }
     }
@@ -116,8 +136,14 @@ impl Books {
             clock: AtomicI64::new(1_720_000_000_000_000),
             ids: AtomicU64::new(1),
             _folder: None,
-            _database: None,
+            database: None,
         })
+    }
+
+    /// Goes on with the clock and the ids of others.
+    pub fn follow(&self, others: &Self) {
+        self.clock.store(others.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.ids.store(others.ids.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Timestamp {
@@ -246,6 +272,12 @@ impl Books {
         Ok(rusqlite::Connection::open(self.url.trim_start_matches("sqlite:"))?)
     }
 
+    /// The database without what may stand between it and the store.
+    pub async fn past(&self) -> Fallible<tokio_postgres::Client> {
+        let url = self.database.as_ref().map_or(&self.url, |database| &database.url);
+        Ok(database::connect(url).await?)
+    }
+
     /// The ids that a statement selects as bytes, past all rules.
     pub async fn select_ids(&self, sqlite: &str, postgres: &str) -> Fallible<Vec<TransferId>> {
         let rows: Vec<Vec<u8>> = match self.on {
@@ -255,8 +287,8 @@ impl Books {
                 let rows = select.query_map([], |row| row.get(0))?;
                 rows.collect::<Result<_, _>>()?
             }
-            On::Postgres => {
-                let rows = database::connect(&self.url).await?.query(postgres, &[]).await?;
+            On::Postgres | On::Pgbouncer => {
+                let rows = self.past().await?.query(postgres, &[]).await?;
                 rows.iter().map(|row| row.get(0)).collect()
             }
         };

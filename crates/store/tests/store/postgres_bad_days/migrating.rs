@@ -3,7 +3,7 @@
 use super::proxy::Proxy;
 use super::{database, open};
 use crate::database::connect;
-use crate::support::Fallible;
+use crate::support::{Fallible, SCHEMA};
 use daybook_store::{Error, Options};
 
 const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":1}"#;
@@ -14,11 +14,11 @@ async fn stores_that_open_a_new_database_at_once_all_find_it_ready() -> Fallible
     let opened = futures_util::future::join_all((0..5).map(|_| open(&database.url))).await;
     let opened = opened.into_iter().collect::<Fallible<Vec<_>>>()?;
     for books in &opened {
-        assert_eq!(books.store.status().await?.schema, 2);
+        assert_eq!(books.store.status().await?.schema, SCHEMA);
     }
     let history = "select count(*) from refinery_schema_history";
     let history = connect(&database.url).await?.query_one(history, &[]).await?;
-    assert_eq!(history.get::<_, i64>(0), 2, "each migration was made once");
+    assert_eq!(history.get::<_, i64>(0), SCHEMA, "each migration was made once");
     opened[0].record(ITEM).await?;
     opened[4].verified().await
 }
@@ -34,7 +34,7 @@ async fn a_migration_that_is_interrupted_is_made_again() -> Fallible<()> {
         let error = interrupted.err().ok_or_else(|| format!("opened in spite of {command}"))?;
         assert!(matches!(error, Error::Away { .. }), "{command}: {error:?}");
         let books = open(&database.url).await?;
-        assert_eq!(books.store.status().await?.schema, 2);
+        assert_eq!(books.store.status().await?.schema, SCHEMA);
         books.record(ITEM).await?;
         books.verified().await?;
     }
@@ -51,6 +51,6 @@ async fn a_database_of_a_newer_version_is_refused() -> Fallible<()> {
     connect(&database.url).await?.batch_execute(newer).await?;
     let refused = daybook_store::open(&database.url, Options::default()).await;
     let error = refused.err().ok_or("opened")?;
-    assert!(matches!(error, Error::TooNew { found: 9999, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, Error::TooNew { found: 9999, known: SCHEMA, .. }), "{error:?}");
     Ok(())
 }

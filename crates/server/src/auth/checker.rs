@@ -1,0 +1,204 @@
+//! Whether a token is good, and whom it speaks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_core::UserId;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use super::jwks::{Jwks, KeySet};
+use super::{Algorithm, BadToken, Identity, PublicKey, Scope, Subject};
+
+/// The longest token that is looked at, in bytes; those of large issuers have two kilobytes.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// Who may sign tokens, and what tokens must say.
+#[derive(Clone)]
+pub struct Trust {
+    /// Shared with whoever signs with HS256.
+    pub secret: Option<Vec<u8>>,
+    /// Keys of issuers.
+    pub keys: Vec<PublicKey>,
+    /// Where an issuer publishes its key set.
+    pub key_set: Option<KeySet>,
+    /// What is accepted of all that there are keys for.
+    pub algorithms: Vec<Algorithm>,
+    /// What `iss` must be.
+    pub issuer: Option<String>,
+    /// What `aud` must be or contain.
+    pub audience: Option<String>,
+    /// How much the clocks of two machines may differ.
+    pub leeway: Duration,
+    /// The claims that may name the user; the first that is there counts.
+    pub user_claims: Vec<String>,
+    /// The claims that may hold scopes: a text with spaces between them, or a list.
+    pub scope_claims: Vec<String>,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            secret: None,
+            keys: Vec::new(),
+            key_set: None,
+            algorithms: Algorithm::ALL.to_vec(),
+            issuer: None,
+            audience: None,
+            leeway: Duration::from_secs(30),
+            user_claims: names(&["sub", "user_id"]),
+            scope_claims: names(&["scope", "scopes"]),
+        }
+    }
+}
+
+impl Trust {
+    /// Trusts whoever has the secret.
+    #[must_use]
+    pub fn secret(secret: &[u8]) -> Self {
+        Self { secret: Some(secret.to_vec()), ..Self::default() }
+    }
+
+    /// Whether anybody is trusted at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.secret.is_none() && self.keys.is_empty() && self.key_set.is_none()
+    }
+}
+
+/// Checks tokens.
+pub struct Checker {
+    secret: Option<DecodingKey>,
+    keys: Vec<PublicKey>,
+    key_set: Option<Arc<Jwks>>,
+    algorithms: Vec<Algorithm>,
+    rules: Validation,
+    user_claims: Vec<String>,
+    scope_claims: Vec<String>,
+}
+
+impl Checker {
+    /// Takes over who is trusted.
+    ///
+    /// # Errors
+    /// When this machine cannot speak HTTPS, as without any certificate of an authority.
+    pub fn new(trust: &Trust) -> Result<Self, reqwest::Error> {
+        let mut rules = Validation {
+            leeway: trust.leeway.as_secs(),
+            validate_nbf: true,
+            validate_aud: trust.audience.is_some(),
+            ..Validation::default()
+        };
+        let mut required = vec!["exp"];
+        if let Some(audience) = &trust.audience {
+            rules.set_audience(&[audience]);
+            required.push("aud");
+        }
+        if let Some(issuer) = &trust.issuer {
+            rules.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        rules.set_required_spec_claims(&required);
+        Ok(Self {
+            secret: trust.secret.as_deref().map(DecodingKey::from_secret),
+            keys: trust.keys.clone(),
+            key_set: trust.key_set.clone().map(Jwks::new).transpose()?.map(Arc::new),
+            algorithms: trust.algorithms.clone(),
+            rules,
+            user_claims: trust.user_claims.clone(),
+            scope_claims: trust.scope_claims.clone(),
+        })
+    }
+
+    /// Checks a token and says whom it speaks for.
+    ///
+    /// # Errors
+    /// Says why the token is not accepted.
+    pub async fn check(&self, token: &str) -> Result<Identity, BadToken> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(BadToken::Invalid);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
+        let algorithm = Algorithm::from_theirs(header.alg).ok_or(BadToken::Invalid)?;
+        if !self.algorithms.contains(&algorithm) {
+            return Err(BadToken::Invalid);
+        }
+        if algorithm == Algorithm::Hs256 {
+            let secret = self.secret.as_ref().ok_or(BadToken::Invalid)?;
+            return self.identity(&self.claims(token, algorithm, secret)?);
+        }
+        let id = header.kid.as_deref();
+        if let Some(found) = self.by_any(&self.keys, token, algorithm, id) {
+            return found;
+        }
+        let key_set = self.key_set.as_ref().ok_or(BadToken::Invalid)?;
+        let keys = key_set.keys(id).await.ok_or(BadToken::KeysAway)?;
+        self.by_any(&keys, token, algorithm, id).unwrap_or(Err(BadToken::Invalid))
+    }
+
+    /// Checks a token with each key that may have signed it; `None` when none of them has.
+    fn by_any(
+        &self,
+        keys: &[PublicKey],
+        token: &str,
+        algorithm: Algorithm,
+        id: Option<&str>,
+    ) -> Option<Result<Identity, BadToken>> {
+        // A key checks the one algorithm of its kind: a public key never counts as a secret.
+        let fits = |key: &&PublicKey| {
+            let named = key.id.as_deref().zip(id);
+            key.algorithm == algorithm && named.is_none_or(|(its, named)| its == named)
+        };
+        keys.iter().filter(fits).find_map(|key| match self.claims(token, algorithm, &key.key) {
+            Err(BadToken::Invalid) => None,
+            claims => Some(claims.and_then(|claims| self.identity(&claims))),
+        })
+    }
+
+    fn claims(
+        &self,
+        token: &str,
+        algorithm: Algorithm,
+        key: &DecodingKey,
+    ) -> Result<Map<String, Value>, BadToken> {
+        let rules = Validation { algorithms: vec![algorithm.theirs()], ..self.rules.clone() };
+        match jsonwebtoken::decode(token, key, &rules) {
+            Ok(data) => Ok(data.claims),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::ExpiredSignature => BadToken::Expired,
+                ErrorKind::ImmatureSignature => BadToken::NotYet,
+                ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => BadToken::Elsewhere,
+                // The library's list is open; whatever else it says, the token is no good.
+                _ => BadToken::Invalid,
+            }),
+        }
+    }
+
+    fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, BadToken> {
+        let mut scopes = Vec::new();
+        for value in self.scope_claims.iter().filter_map(|name| claims.get(name)) {
+            match value {
+                Value::String(names) => {
+                    scopes.extend(names.split_ascii_whitespace().filter_map(Scope::from_name));
+                }
+                Value::Array(names) => {
+                    let names = names.iter().filter_map(Value::as_str);
+                    scopes.extend(names.filter_map(Scope::from_name));
+                }
+                _ => {}
+            }
+        }
+        let named = self.user_claims.iter().find_map(|name| claims.get(name));
+        let subject = match named {
+            Some(Value::String(user)) => {
+                Subject::User(UserId::parse(user).map_err(|_| BadToken::Nobody)?)
+            }
+            Some(_) => return Err(BadToken::Nobody),
+            None if scopes.is_empty() => return Err(BadToken::Nobody),
+            None => Subject::Service(scopes.clone()),
+        };
+        Ok(Identity { subject, scopes })
+    }
+}
