@@ -490,6 +490,7 @@ mod tests {
                 "1000000001",
                 "`rate.user_reads` must be at most 1000000000",
             ),
+            ("DAYBOOK_RATE_BUDGETS", "100000001", "`rate.budgets` must be at most 100000000"),
             ("DAYBOOK_RATE_PROXIES", "10.0.0.1/8", "`rate.proxies` must be a list of addresses"),
             ("DAYBOOK_RATE_PROXY_HEADER", "x-real-ip", "`rate.proxy_header` must be x-forwarded"),
         ] {

@@ -11,6 +11,8 @@ use crate::rate;
 const WINDOW_S_MAX: u64 = 86_400;
 /// The most that a quota may be: with more, one unit would come back in less than a nanosecond.
 const QUOTA_MAX: u32 = 1_000_000_000;
+/// The largest table, of 1.6 GB: nobody means more.
+const BUDGETS_MAX: usize = 100_000_000;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +105,9 @@ impl Rate {
             if quota > QUOTA_MAX {
                 return Err((key, format!("at most {QUOTA_MAX}, or 0 for no limit")));
             }
+        }
+        if self.budgets > BUDGETS_MAX {
+            return Err(("rate.budgets", format!("at most {BUDGETS_MAX}")));
         }
         if self.proxies.iter().any(|text| text.parse::<Network>().is_err()) {
             let expected = "a list of addresses and networks, such as [\"10.0.0.0/8\", \"::1\"]";
