@@ -44,7 +44,8 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
     let named = parse_users(&args.user)?;
     let store = open_existing(&config).await?;
-    let done = clean(&args, named, &*store, &config.store).await;
+    let name = daybook_store::public_name(&config.store);
+    let done = clean(&args, named, &*store, &name).await;
     store.close().await;
     let Some(Done { deleted, kept }) = done? else {
         bail!("nothing was deleted");
@@ -71,7 +72,7 @@ async fn clean(
     args: &Args,
     named: Vec<UserId>,
     store: &dyn Store,
-    url: &str,
+    name: &str,
 ) -> anyhow::Result<Option<Done>> {
     let users = if args.all { all_users(store).await? } else { named };
     let mut total = 0;
@@ -83,7 +84,7 @@ async fn clean(
         [one] => format!("user {one}"),
         many => format!("{} users", many.len()),
     };
-    if !args.yes && total > 0 && !confirmed(&whose, total, url)? {
+    if !args.yes && total > 0 && !confirmed(&whose, total, name)? {
         return Ok(None);
     }
     let bar = progress("deleting", total);
@@ -116,13 +117,13 @@ async fn clean(
     Ok(Some(done))
 }
 
-fn confirmed(whose: &str, total: u64, url: &str) -> anyhow::Result<bool> {
+fn confirmed(whose: &str, total: u64, name: &str) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(usage("nobody is there to be asked; say --yes to delete"));
     }
     let mut stderr = std::io::stderr();
-    write!(stderr, "Delete {} items of {whose} from {url}? Type yes: ", count(total))?;
+    write!(stderr, "Delete {} items of {whose} from {name}? Type yes: ", count(total))?;
     stderr.flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;

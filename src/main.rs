@@ -2,6 +2,7 @@
 
 mod ledger;
 mod output;
+mod panics;
 mod settings;
 mod signal;
 
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use daybook_server::config::Error as ConfigError;
+use daybook_server::tls::Error as TlsError;
 
 use crate::output::{Usage, note};
 use crate::settings::Settings;
@@ -87,6 +89,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    panics::hide_messages();
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result =
@@ -101,7 +104,8 @@ fn main() -> ExitCode {
             if let Some(daybook_store::Error::Away { reason }) = error.downcast_ref() {
                 note(format_args!("       {reason}"));
             }
-            let misused = error.is::<Usage>() || error.is::<ConfigError>();
+            let misused =
+                error.is::<Usage>() || error.is::<ConfigError>() || error.is::<TlsError>();
             if misused { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
         }
     }
@@ -125,7 +129,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(args, settings).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Config(args) => config::run(args, settings),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args, settings),
     }
 }
 

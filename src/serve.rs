@@ -3,16 +3,19 @@
 mod start;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use daybook_server::Listener;
 use daybook_server::app::App;
 use daybook_server::config::{Config, Effective, Exposure, Flag, Origin};
+use daybook_server::tls::Tls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::{note, say};
 use crate::settings::Settings;
-use crate::signal::Terminate;
+use crate::signal::{Hangup, Terminate};
 
 const EXAMPLES: &str = "Examples:
   daybook serve
@@ -21,7 +24,8 @@ const EXAMPLES: &str = "Examples:
 
 Without a secret the service is in development mode: anyone who reaches it may read and write
 everything, so it listens on this machine only, unless --insecure says otherwise. SIGTERM and
-Ctrl-C end it after what it accepted is done.";
+Ctrl-C end it after what it accepted is done. With a certificate and a key ([tls] in the
+configuration) it speaks TLS; SIGHUP makes it read both again.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -44,6 +48,16 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         note(format_args!("warning: {warning}"));
     }
     let settings = config.app_settings()?;
+    let tls = match config.tls_files() {
+        Some(files) => {
+            let (tls, warnings) = Tls::open(files)?;
+            warnings.iter().for_each(|warning| note(format_args!("warning: {warning}")));
+            let tls = Arc::new(tls);
+            reload_on_hangup(Arc::clone(&tls))?;
+            Some(tls)
+        }
+        None => None,
+    };
     let listener = listen(&config.listen).await?;
     let mut terminate = Terminate::new()?;
     let store = tokio::select! {
@@ -51,8 +65,13 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         () = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
     let address = listener.local_addr()?;
-    say(format_args!("Daybook listens on http://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], App::new(store, settings)?, terminate).await?;
+    let app = App::new(store, settings)?;
+    let (scheme, listener) = match tls {
+        Some(tls) => ("https", Listener::with_tls(listener, tls)),
+        None => ("http", listener.into()),
+    };
+    say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
+    until_told(vec![listener], app, terminate).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,7 +83,7 @@ pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 
 /// Serves until a signal comes; then finishes what was accepted and closes the store.
 pub async fn until_told(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<impl Into<Listener>>,
     app: App,
     mut terminate: Terminate,
 ) -> anyhow::Result<()> {
@@ -75,6 +94,25 @@ pub async fn until_told(
         told.cancel();
     });
     daybook_server::serve(listeners, app, stop).await?;
+    Ok(())
+}
+
+/// Reads the certificate and its key again whenever SIGHUP comes.
+fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<()> {
+    let mut hangup = Hangup::new()?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let tls = Arc::clone(&tls);
+            match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(warnings)) => {
+                    tracing::info!("new connections get the certificate that was just read");
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the certificate in use stays"),
+                Err(error) => tracing::error!(%error, "the certificate in use stays"),
+            }
+        }
+    });
     Ok(())
 }
 

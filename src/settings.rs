@@ -13,7 +13,7 @@ use crate::output::usage;
 /// Users that are asked for at once.
 const USERS_PAGE: u32 = 10_000;
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Settings {
     /// The configuration file; otherwise ./daybook.toml is read when it is there
     #[arg(long, global = true, value_name = "FILE")]
@@ -45,6 +45,11 @@ impl Settings {
     /// The same for a command that has a store of its own.
     pub fn without_store(&self) -> Self {
         Self { store: None, ..self.clone() }
+    }
+
+    /// The store that is named on the command line.
+    pub fn named_store(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
     /// The configuration of a command that has no flags of its own for it.

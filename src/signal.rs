@@ -1,4 +1,4 @@
-//! The wish of a person or a supervisor that the program end.
+//! What a person or a supervisor wishes: that the program end, or read its certificate again.
 
 use std::io;
 
@@ -25,5 +25,20 @@ impl Terminate {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// SIGHUP, which asks a server to read again what may have changed.
+pub struct Hangup(Signal);
+
+impl Hangup {
+    /// Takes the signal over from the system, which would end the program.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one; `None` when there will be none.
+    pub async fn recv(&mut self) -> Option<()> {
+        self.0.recv().await
     }
 }

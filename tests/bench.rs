@@ -5,26 +5,60 @@
 
 use std::process::Command;
 
-#[test]
-fn a_quick_benchmark_measures_everything_and_nothing_is_refused() {
+use serde_json::Value;
+
+/// The rows of a short run, in a folder where nothing may be left behind.
+fn rows(words: &[&str]) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Command::new(env!("CARGO_BIN_EXE_daybook"));
-    bench.args(["bench", "--quick", "--users", "200", "--json", "-"]);
+    bench.args(["bench", "--quick", "--users", "200", "--json", "-"]).args(words);
     let output = bench.arg("--folder").arg(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let rows = report["rows"].as_array().unwrap();
-    for row in rows {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["rows"].as_array().unwrap().clone();
+    for row in &rows {
         assert_eq!(row["refused"], 0, "{row}");
-    }
-    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
-    let feed = ["SQLite itself", "batches", "livez", "create", "seed", "start", "deep cursor"];
-    let ledger = ["transfer", "transfer, 2 accounts", "transfer batches", "statement page"];
-    for name in [&feed[..], &ledger].concat() {
-        assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0, "the benchmark leaves nothing behind");
+    rows
+}
+
+fn has(rows: &[Value], names: &[&str]) {
+    let measured: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    for name in names {
+        assert!(measured.contains(name), "{name} is not among {measured:?}");
+    }
+}
+
+#[test]
+fn a_quick_benchmark_measures_everything_and_nothing_is_refused() {
+    let rows = rows(&[]);
+    let feed = ["SQLite itself", "batches", "livez", "create", "seed", "start", "deep cursor"];
+    let ledger = ["transfer", "transfer, 2 accounts", "transfer, Zipf 2.0", "transfer batches"];
+    has(&rows, &feed);
+    has(&rows, &ledger);
+    has(&rows, &["statement page"]);
+}
+
+#[test]
+fn a_benchmark_of_a_server_compares_with_pgbench() {
+    let Some(server) = std::env::var("TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty()) else {
+        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!in_ci, "TEST_POSTGRES_URL must name a server");
+        println!("SKIPPED: this test needs TEST_POSTGRES_URL; scripts/services up starts a server");
+        return;
+    };
+    let rows = |part| rows(&["--store", &server, "--only", part]);
+    let of = |row: &Value| row["checks"].to_string();
+    let writes = rows("writes");
+    has(&writes, &["batches", "pgbench, one item a transaction", "create with key"]);
+    let create = writes.iter().find(|row| row["name"] == "create").unwrap();
+    assert!(of(create).contains("pgbench"), "{create}");
+    let ledger = rows("ledger");
+    has(&ledger, &["pgbench, TPC-B-like", "transfer, 2 accounts", "transfer, Zipf 2.0"]);
+    let transfer = ledger.iter().find(|row| row["name"] == "transfer").unwrap();
+    assert!(of(transfer).contains("pgbench"), "{transfer}");
+    has(&rows("processes"), &["transfer, 2 processes", "verified, 2 processes"]);
 }

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "../../crates/server/tests/api/certificates.rs"]
+mod certificates;
 mod folder;
 #[path = "../stores/mod.rs"]
 mod stores;
@@ -16,5 +18,7 @@ mod import;
 mod import_csv;
 mod import_ledger;
 mod ledger;
+mod secrets;
 mod serve;
 mod store;
+mod tls;

@@ -14,6 +14,8 @@ every_store! {
 pub struct Server {
     child: Child,
     pub address: String,
+    /// How it says that it is reached.
+    pub scheme: String,
 }
 
 impl Server {
@@ -24,30 +26,37 @@ impl Server {
     }
 
     pub fn wait(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        command.stderr(Stdio::null());
+        Self::wait_logging(command)
+    }
+
+    /// The same for a server whose log the test wants.
+    pub fn wait_logging(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.find(|line| line.as_ref().unwrap().contains("http://")).unwrap().unwrap();
-        let (_, address) = line.split_once("http://").unwrap();
+        let line = lines.find(|line| line.as_ref().unwrap().contains("://")).unwrap().unwrap();
+        let (before, address) = line.split_once("://").unwrap();
+        let scheme = before.rsplit(' ').next().unwrap().to_owned();
         let end = address.find([';', '/', ' ']).unwrap_or(address.len());
         let address = address.get(..end).unwrap().to_owned();
         // What is printed later must not fail for want of a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        Self { child, address, scheme }
     }
 
     pub fn get(&self, path: &str) -> String {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
     }
 
     pub fn post(&self, path: &str, body: &str) -> String {
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ))
     }
 
-    fn send(&self, request: &str) -> String {
+    pub fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
@@ -55,10 +64,15 @@ impl Server {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        self.signal("TERM");
         self.child.wait().unwrap().code()
     }
 }
@@ -141,7 +155,7 @@ fn a_token_of_the_command_line_opens_the_server(on: On) {
     let token = folder.ok(&["token", "--user", "ann"]);
     let me = |token: &str| {
         server.send(&format!(
-            "GET /api/v1/auth/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "GET /api/v1/auth/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              authorization: Bearer {}\r\n\r\n",
             token.trim()
         ))

@@ -70,7 +70,9 @@ impl Request {
     pub fn head(&self) -> String {
         let Self { method, path, headers, body } = self;
         let length = body.len();
-        format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}content-length: {length}\r\n\r\n")
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
+        )
     }
 
     pub fn body(&self) -> &str {

@@ -11,6 +11,7 @@ mod server;
 mod stores;
 
 mod disk;
+mod followers;
 mod kill;
 mod overload;
 mod queued;

@@ -53,6 +53,8 @@ pub fn latencies() -> Result<Histogram<u64>> {
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub address: SocketAddr,
+    /// A second process on the same store, which every other connection presses on.
+    pub also: Option<SocketAddr>,
     pub connections: usize,
 }
 
@@ -70,8 +72,9 @@ impl Client {
 
     async fn press(&self, until: Until, requests: impl Requests) -> Result<Measured> {
         let mut streams = Vec::with_capacity(self.connections);
-        for _ in 0..self.connections {
-            streams.push(connect(self.address).await?);
+        let addresses = [self.address, self.also.unwrap_or(self.address)];
+        for address in addresses.into_iter().cycle().take(self.connections) {
+            streams.push(connect(address).await?);
         }
         let clock = RefCell::new(Clock::start(until, requests)?);
         try_join_all(streams.into_iter().map(|stream| converse(stream, &clock))).await?;
@@ -334,7 +337,7 @@ mod tests {
             }
             served
         });
-        let client = Client { address, connections: 1 };
+        let client = Client { address, also: None, connections: 1 };
         let measured = client.measure(Until::Exhausted, |number, out: &mut Vec<u8>| {
             post(&format!("/{number}"), "", b"{}", out);
             number < 5

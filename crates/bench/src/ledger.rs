@@ -1,5 +1,6 @@
-//! How fast money moves: one transfer at a time beside single creates of the feed, batches beside
-//! SQLite itself, and statements of accounts with few and with very many entries.
+//! How fast money moves: one transfer at a time beside single creates of the feed and transfers of
+//! PostgreSQL itself, batches beside SQLite itself, and statements of accounts with few and with
+//! very many entries.
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -9,18 +10,21 @@ use crate::load::Happened;
 use crate::report::{Report, Row, Target, grouped, ratio};
 use crate::server::Program;
 use crate::writes::{cycle, mean_batch, memory, size_of_batch};
-use crate::{Plan, load, raw_ledger, say, writes};
+use crate::{Plan, load, pgbench, raw_ledger, say, writes};
 
 /// What a transfer does a second, measured by a create of the feed.
 const SINGLE: Option<Target> = Some(Target::AtLeast(0.8));
-/// What transfers between two accounts do, measured by those among many.
+/// What it does measured by a transfer of PostgreSQL itself.
+const BESIDE_TPCB: Option<Target> = Some(Target::Aim(1.2, 3.0));
+/// What transfers between two accounts or few do, measured by those among many.
 const HOT: Option<Target> = Some(Target::AtLeast(0.8));
+const HOT_ON_A_SERVER: Option<Target> = Some(Target::AtLeast(0.7));
 const BATCH: Option<Target> = Some(Target::AtLeast(0.5));
 /// How much more a question may cost about an account with very many entries.
 const ENTRIES: Option<Target> = Some(Target::AtMost(2.0));
 
 const ACCOUNTS: &str = "/api/v1/accounts";
-const TRANSFERS: &str = "/api/v1/transfers";
+pub const TRANSFERS: &str = "/api/v1/transfers";
 const TRANSFER_BATCH: &str = "/api/v1/transfers/batch";
 /// Transfers in a batch, and batches at the same time.
 const BATCH_ROWS: usize = 8_000;
@@ -37,39 +41,57 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
 
 fn singles(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
     let creates = load::bodies(3, plan.users, plan.create_bodies, Happened::Now)?;
-    let server = program.serve(&program.file("beside.db"))?;
-    let beside = Client { address: server.address, connections: plan.connections };
+    let store = program.store("beside")?;
+    let server = program.serve(&store)?;
+    let beside = Client { address: server.address, also: None, connections: plan.connections };
     let create =
         press(plan, &beside, "create, beside transfers", "/api/v1/transactions", &creates)?;
-    drop((server, creates));
+    drop((server, store, creates));
+    let on_a_server = program.stores.are_on_a_server();
+    let tpcb = if on_a_server {
+        say("pgbench, TPC-B-like");
+        Some(pgbench::transfers(program, plan.throughput)?)
+    } else {
+        None
+    };
 
-    let server = program.serve(&program.file("ledger.db"))?;
-    let client = Client { address: server.address, connections: plan.connections };
+    let store = program.store("ledger")?;
+    let server = program.serve(&store)?;
+    let client = Client { address: server.address, also: None, connections: plan.connections };
     report.rows.push(open(&client, &load::accounts(1, plan.accounts, |_| None))?);
     let owned = plan.accounts / 10;
     let owner = |number: u64| Some(format!("user_{}", number - OWNED));
     open(&client, &load::accounts(OWNED, owned, owner))?;
-    let row = |name, first, accounts| {
-        let bodies = load::transfers(4, first, accounts, plan.create_bodies);
+    type Bodies = fn(u64, u64, u64, usize) -> Vec<String>;
+    let row = |name, bodies: Bodies, first, accounts| {
+        let bodies = bodies(4, first, accounts, plan.create_bodies);
         press(plan, &client, name, TRANSFERS, &bodies)
     };
-    let many = row("transfer", 1, plan.accounts)?;
-    let two = row("transfer, 2 accounts", 1, 2)?;
-    let owned = row("transfer, owned accounts", OWNED, owned)?;
+    let many = row("transfer", load::transfers, 1, plan.accounts)?;
+    let two = row("transfer, 2 accounts", load::transfers, 1, 2)?;
+    let few = row("transfer, Zipf 2.0", load::transfers_of_few, 1, plan.accounts)?;
+    let owned = row("transfer, owned accounts", load::transfers, OWNED, owned)?;
 
-    let beside = |row: &Row| ratio(row.per_second, create.per_second);
-    let heat = ratio(two.per_second, many.per_second);
-    let (many_beside, owned_beside) = (beside(&many), beside(&owned));
+    let (many_a_second, create_a_second) = (many.per_second, create.per_second);
+    let beside = |row: Row, target| {
+        let compared = ratio(row.per_second, create_a_second);
+        row.times("create", compared, target)
+    };
+    let hot = |row: Row| {
+        let compared = ratio(row.per_second, many_a_second);
+        row.times("transfer", compared, if on_a_server { HOT_ON_A_SERVER } else { HOT })
+    };
+    let itself = ratio(many_a_second, tpcb.as_ref().and_then(|row| row.per_second));
     report.rows.push(create);
-    report.rows.push(many.times("create", many_beside, SINGLE));
-    report.rows.push(two.times("transfer", heat, HOT));
-    report.rows.push(owned.times("create", owned_beside, None));
+    report.rows.extend(tpcb);
+    report.rows.push(beside(many, SINGLE).times("pgbench", itself, BESIDE_TPCB));
+    report.rows.extend([hot(two), hot(few), beside(owned, None)]);
     report.rows.push(memory(&server, "memory after transfers"));
     Ok(())
 }
 
 /// Opens accounts, all of them.
-fn open(client: &Client, bodies: &[Vec<u8>]) -> Result<Row> {
+pub fn open(client: &Client, bodies: &[Vec<u8>]) -> Result<Row> {
     say(&format!("opening {} accounts", bodies.len()));
     let measured = all(writes::send(client, ACCOUNTS, bodies)?)?;
     Ok(Row::measured("open account", &measured, 1.0).connections(client.connections))
@@ -84,7 +106,13 @@ fn all(measured: Measured) -> Result<Measured> {
 }
 
 /// Sends single requests for as long as a throughput is measured.
-fn press(plan: &Plan, client: &Client, name: &str, path: &str, bodies: &[String]) -> Result<Row> {
+pub fn press(
+    plan: &Plan,
+    client: &Client,
+    name: &str,
+    path: &str,
+    bodies: &[String],
+) -> Result<Row> {
     say(name);
     let measured =
         client.measure(Until::Elapsed(plan.throughput), |number: u64, out: &mut Vec<u8>| {
@@ -95,19 +123,14 @@ fn press(plan: &Plan, client: &Client, name: &str, path: &str, bodies: &[String]
 }
 
 fn batches(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
-    say(&format!("SQLite itself, {BATCH_ROWS} transfers a commit"));
     let bodies = load::transfers(5, 1, plan.accounts, plan.transfers);
-    let decided = raw_ledger::decided(&bodies, plan.accounts, BATCH_ROWS)?;
-    let baseline = raw_ledger::insert(&program.file("raw-ledger.db"), &decided)?;
-    drop(decided);
     let size = size_of_batch(BATCH_ROWS);
-    let row =
-        Row::measured("SQLite itself, transfers", &baseline, mean_batch(bodies.len(), &baseline));
-    let base_rate = row.per_second;
-    report.rows.push(row.size(size));
+    let base_rate =
+        if program.stores.are_on_a_server() { None } else { raw(plan, program, report, &bodies)? };
 
-    let server = program.serve(&program.file("transfers.db"))?;
-    let many = Client { address: server.address, connections: plan.connections };
+    let store = program.store("transfers")?;
+    let server = program.serve(&store)?;
+    let many = Client { address: server.address, also: None, connections: plan.connections };
     open(&many, &load::accounts(1, plan.accounts, |_| None))?;
     say(&format!("batches of {BATCH_ROWS} transfers"));
     let client = Client { connections: BATCHES, ..many };
@@ -120,6 +143,23 @@ fn batches(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
     report.rows.push(row.times("SQLite itself", compared, BATCH));
     report.rows.push(memory(&server, "memory after transfer batches"));
     Ok(())
+}
+
+/// What SQLite itself does.
+fn raw(
+    plan: &Plan,
+    program: &Program,
+    report: &mut Report,
+    bodies: &[String],
+) -> Result<Option<f64>> {
+    say(&format!("SQLite itself, {BATCH_ROWS} transfers a commit"));
+    let decided = raw_ledger::decided(bodies, plan.accounts, BATCH_ROWS)?;
+    let baseline = raw_ledger::insert(&program.file("raw-ledger.db"), &decided)?;
+    let row =
+        Row::measured("SQLite itself, transfers", &baseline, mean_batch(bodies.len(), &baseline));
+    let base_rate = row.per_second;
+    report.rows.push(row.size(size_of_batch(BATCH_ROWS)));
+    Ok(base_rate)
 }
 
 /// An account that is asked about.
@@ -145,8 +185,9 @@ const QUESTIONS: &[(&str, Path)] = &[
 ];
 
 fn statements(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
-    let server = program.serve(&program.file("statements.db"))?;
-    let client = Client { address: server.address, connections: plan.connections };
+    let store = program.store("statements")?;
+    let server = program.serve(&store)?;
+    let client = Client { address: server.address, also: None, connections: plan.connections };
     let mut subjects: Vec<Subject> = (PAYER + 1..)
         .zip(&plan.entries)
         .map(|(number, entries)| Subject { number, entries: *entries, moment: String::new() })

@@ -1,15 +1,18 @@
 //! The benchmark: drives the real server over the loopback and prints what it does a second, and
 //! how long a request takes, always beside baselines that are measured in the same run. It starts
-//! its own servers on files of its own and leaves nothing behind.
+//! its own servers on files or databases of its own and leaves nothing behind.
 
 mod client;
 mod ledger;
 mod load;
+mod pair;
+mod pgbench;
 mod raw;
 mod raw_ledger;
 mod reads;
 mod report;
 mod server;
+mod stores;
 mod writes;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::report::Report;
 use crate::server::Program;
+use crate::stores::{Address, Stores};
 
 /// What to measure and how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,8 +61,21 @@ pub struct Args {
 pub enum Part {
     /// Items: recorded, read, searched and counted
     Feed,
+    /// Items: recorded
+    Writes,
+    /// Items: read, searched and counted
+    Reads,
     /// Accounts and transfers
     Ledger,
+    /// Two processes on one PostgreSQL database
+    Processes,
+}
+
+impl Part {
+    /// Whether the other is measured where only this is asked for.
+    fn holds(self, other: Self) -> bool {
+        self == other || (self == Self::Feed && matches!(other, Self::Writes | Self::Reads))
+    }
 }
 
 /// How much of everything a run does.
@@ -111,12 +128,13 @@ impl Plan {
     }
 }
 
-/// Measures everything and prints the report.
+/// Measures everything and prints the report. The URL of a database on a PostgreSQL server says
+/// that the stores are databases there; without one they are files.
 ///
 /// # Errors
 /// When a server cannot be started or stops answering, or the report cannot be written. A target
 /// that is not met is no error.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args, server: Option<&str>) -> Result<()> {
     let plan = Plan::of(args)?;
     let binary = match &args.program {
         Some(program) => std::path::absolute(program)?,
@@ -127,7 +145,12 @@ pub fn run(args: &Args) -> Result<()> {
         None => tempfile::tempdir(),
     };
     let folder = folder.context("making a folder for the files")?;
-    let program = Program { binary, folder: folder.path().to_owned() };
+    let files = folder.path().to_owned();
+    let stores = match server {
+        Some(url) => Stores::Server(Address::new(url)),
+        None => Stores::Files(files.clone()),
+    };
+    let program = Program { binary, folder: files, stores };
 
     // A thread of its own, because the caller may be inside an asynchronous runtime.
     let measuring = std::thread::spawn(move || measure(&plan, &program));
@@ -137,12 +160,19 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn measure(plan: &Plan, program: &Program) -> Result<Report> {
     let mut report = Report::new();
-    if plan.only != Some(Part::Ledger) {
+    let wanted = |part| plan.only.is_none_or(|only| only.holds(part));
+    if wanted(Part::Writes) {
         writes::measure(plan, program, &mut report)?;
+    }
+    if wanted(Part::Reads) {
         reads::measure(plan, program, &mut report)?;
     }
-    if plan.only != Some(Part::Feed) {
+    if wanted(Part::Ledger) {
         ledger::measure(plan, program, &mut report)?;
+    }
+    // A file belongs to one process.
+    if program.stores.are_on_a_server() && wanted(Part::Processes) {
+        pair::measure(plan, program, &mut report)?;
     }
     Ok(report)
 }

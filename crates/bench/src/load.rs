@@ -73,21 +73,52 @@ pub fn accounts(first: u64, count: u64, owner: impl Fn(u64) -> Option<String>) -
     (first..first + count).map(body).collect()
 }
 
-/// Request bodies of transfers between two different ones of so many accounts, numbered from the
-/// first on. The same seed makes the same bodies.
-pub fn transfers(seed: u64, first: u64, accounts: u64, count: usize) -> Vec<String> {
+/// Numbers that look random, the same for the same seed: Steele et al., "Fast splittable
+/// pseudorandom number generators", 2014.
+fn chance(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed;
-    let mut below = |bound: u64| {
-        // Steele et al., "Fast splittable pseudorandom number generators", 2014.
+    move |bound| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound.max(1)
-    };
+    }
+}
+
+/// Request bodies of transfers between two different ones of so many accounts, numbered from the
+/// first on. The same seed makes the same bodies.
+pub fn transfers(seed: u64, first: u64, accounts: u64, count: usize) -> Vec<String> {
+    let mut below = chance(seed);
     let body = |_| {
         let source = below(accounts);
         let destination = (source + 1 + below(accounts.saturating_sub(1))) % accounts.max(1);
         transfer(first + source, first + destination, 1 + below(100_000))
+    };
+    (0..count).map(body).collect()
+}
+
+/// The same among accounts of which few are busy: the account of rank n is chosen as often as
+/// 1/n² says (Zipf's law with the exponent 2), so that six of ten transfers are paid by the first.
+pub fn transfers_of_few(seed: u64, first: u64, accounts: u64, count: usize) -> Vec<String> {
+    let mut below = chance(seed);
+    let mut total = 0;
+    let ends: Vec<u64> = (1..=accounts)
+        .map(|rank| {
+            total += 1_000_000_000_000_000 / (rank * rank);
+            total
+        })
+        .collect();
+    let body = |_| {
+        let mut ranked = || {
+            let place = below(total);
+            let rank = ends.partition_point(|end| *end <= place);
+            first + u64::try_from(rank).unwrap_or(0)
+        };
+        let source = ranked();
+        // Another one comes long before that.
+        let mut others = std::iter::repeat_with(&mut ranked).take(1_000);
+        let destination = others.find(|other| *other != source);
+        transfer(source, destination.unwrap_or(first), 1 + below(100_000))
     };
     (0..count).map(body).collect()
 }
@@ -135,5 +166,19 @@ mod tests {
             made.iter()
                 .any(|body| body.contains(r#""source_account_id":12,"destination_account_id":10"#))
         );
+    }
+
+    #[test]
+    fn few_accounts_are_busy() {
+        let made = transfers_of_few(7, 10, 1_000, 1_000);
+        let paid = |account: u64| {
+            let start = format!(r#"{{"source_account_id":{account},"#);
+            made.iter().filter(|body| body.starts_with(&start)).count()
+        };
+        assert!((550..670).contains(&paid(10)), "{}", paid(10));
+        assert!((110..200).contains(&paid(11)), "{}", paid(11));
+        let same = made.iter().map(|body| serde_json::from_str::<serde_json::Value>(body).unwrap());
+        let same = same.filter(|body| body["source_account_id"] == body["destination_account_id"]);
+        assert_eq!(same.count(), 0);
     }
 }

@@ -18,6 +18,12 @@ const PAGE: Option<Target> = Some(Target::AtMost(2.0));
 const SEARCH: Option<Target> = Some(Target::AtMost(3.0));
 const STATISTICS: Option<Target> = Some(Target::AtMost(3.0));
 
+/// How many items are counted to come to a page by its number: such a question takes as long as
+/// they are many.
+const COUNTED_MAX: u64 = 1_000_000;
+/// Over how long a time items are seeded: a year.
+const SEEDED_US: i64 = 365 * 86_400 * 1_000_000;
+
 /// A question that is asked about every user.
 struct Question {
     name: &'static str,
@@ -71,7 +77,7 @@ const QUESTIONS: &[Question] = &[
 
 /// Measures every question, at one connection for its latency and at many for its rate.
 pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()> {
-    let store = program.file("reads.db");
+    let store = program.store("reads")?;
     for size in &plan.sizes {
         say(&format!("seeding {size} items"));
         let took = program.seed(&store, user_name(*size).as_str(), *size)?;
@@ -80,7 +86,7 @@ pub fn measure(plan: &Plan, program: &Program, report: &mut Report) -> Result<()
     }
     let server = program.serve(&store)?;
     report.rows.push(writes::ready(&server, READY).size(plan.sizes.iter().sum()));
-    let many = Client { address: server.address, connections: plan.connections };
+    let many = Client { address: server.address, also: None, connections: plan.connections };
     let trivial = writes::trivial(plan, &many, report)?;
 
     let mut words = None;
@@ -178,8 +184,9 @@ struct Subject {
     user: String,
     size: u64,
     words: Words,
-    /// A page nine tenths down, and the cursor of the place where it ends.
+    /// The number of a page nine tenths down, or that deep in a million items where there are more.
     deep_page: u64,
+    /// The cursor of a place nine tenths of the seeded time ago.
     cursor: String,
     /// The times between which nine tenths of the items lie.
     oldest: String,
@@ -198,7 +205,8 @@ struct Words {
 /// A page of a feed, as far as it is needed here; amounts are not looked at.
 #[derive(Deserialize)]
 struct FeedPage {
-    total: u64,
+    /// Only where pages have numbers.
+    total: Option<u64>,
     items: Vec<Item>,
 }
 
@@ -219,16 +227,19 @@ impl Subject {
     fn find(client: &Client, size: u64, words: Option<&Words>) -> Result<Self> {
         let user = user_name(size);
         let newest = page(client, &format!("user_id={user}&page_size=100"))?;
-        if newest.total != size {
-            bail!("{user} has {} items instead of {size}", newest.total);
+        if newest.total != Some(size) {
+            bail!("{user} has {:?} items instead of {size}", newest.total);
         }
         let words = match words {
             Some(words) => words.clone(),
             None => Words::of(&newest.items).context("no merchant to search for")?,
         };
-        let deep_page = size * 9 / 10 / 20;
-        let deep = page(client, &format!("user_id={user}&page={deep_page}&page_size=20"))?;
-        let (first, last) = newest.items.first().zip(deep.items.last()).context("no items")?;
+        let deep_page = size.min(COUNTED_MAX) * 9 / 10 / 20;
+        let first = newest.items.first().context("no items")?;
+        let past = Timestamp::parse(&first.created_at)?.micros() - SEEDED_US * 9 / 10;
+        let past = client::encode(&Timestamp::from_micros(past).to_string());
+        let deep = page(client, &format!("user_id={user}&end_date={past}&limit=20"))?;
+        let last = deep.items.last().context("no old items")?;
         Ok(Self {
             words,
             deep_page,

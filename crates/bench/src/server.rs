@@ -4,22 +4,25 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::stores::{Store, Stores};
 
 /// How long a server may take to be ready before the benchmark gives up.
 const START_MAX: Duration = Duration::from_secs(60);
 /// How often a starting server is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(2);
 
-/// A program that is measured and the folder where it leaves its files.
+/// A program that is measured, the folder where it leaves its files, and where its stores are.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub binary: PathBuf,
     pub folder: PathBuf,
+    pub stores: Stores,
 }
 
 /// Resident memory in bytes.
@@ -35,17 +38,37 @@ impl Program {
         self.folder.join(name)
     }
 
+    /// A store that nobody has used.
+    ///
+    /// # Errors
+    /// When the server that keeps the stores cannot be reached or refuses.
+    pub fn store(&self, name: &str) -> Result<Store> {
+        self.stores.make(name)
+    }
+
     /// Records so many synthetic items of a user in a store that nobody has open.
     ///
     /// # Errors
     /// When the program cannot be run or fails.
-    pub fn seed(&self, store: &Path, user: &str, count: u64) -> Result<Duration> {
+    pub fn seed(&self, store: &Store, user: &str, count: u64) -> Result<Duration> {
+        self.run("seed", store, &["--user", user, "--count", &count.to_string()])
+    }
+
+    /// Looks whether everything in a store that nobody has open is right.
+    ///
+    /// # Errors
+    /// When the program cannot be run, or it finds a difference.
+    pub fn verify(&self, store: &Store) -> Result<Duration> {
+        self.run("verify", store, &[])
+    }
+
+    fn run(&self, name: &str, store: &Store, words: &[&str]) -> Result<Duration> {
         let started = Instant::now();
-        let mut command = self.command("seed")?;
-        command.args(["--user", user, "--count", &count.to_string(), "--store", &url(store)]);
-        let status: ExitStatus = command.status().context("running seed")?;
+        let mut command = self.command(name)?;
+        command.args(words).args(["--store", &store.url]);
+        let status: ExitStatus = command.status().with_context(|| format!("running {name}"))?;
         if !status.success() {
-            bail!("seed failed ({status}): {}", self.log());
+            bail!("{name} failed ({status}): {}", self.log());
         }
         Ok(started.elapsed())
     }
@@ -54,10 +77,10 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time.
-    pub fn serve(&self, store: &Path) -> Result<Server> {
+    pub fn serve(&self, store: &Store) -> Result<Server> {
         let address = free_address()?;
         let mut command = self.command("serve")?;
-        command.args(["--listen", &address.to_string(), "--store", &url(store)]);
+        command.args(["--listen", &address.to_string(), "--store", &store.url]);
         let started = Instant::now();
         let child = command.spawn().context("starting the server")?;
         let mut server = Server { child, address, ready: Duration::ZERO };
@@ -129,10 +152,6 @@ fn kilobytes(status: &str, field: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn url(store: &Path) -> String {
-    format!("sqlite:{}", store.display())
-}
-
 /// An address that was free a moment ago; the next to ask for any port gets another one.
 fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port")?;
@@ -167,8 +186,10 @@ mod tests {
     #[test]
     fn a_program_that_ends_at_once_is_no_server() {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program { binary: "false".into(), folder: folder.path().to_owned() };
-        let error = program.serve(&program.file("a.db")).unwrap_err().to_string();
+        let stores = Stores::Files(folder.path().to_owned());
+        let program = Program { binary: "false".into(), folder: folder.path().to_owned(), stores };
+        let store = program.store("a").unwrap();
+        let error = program.serve(&store).unwrap_err().to_string();
         assert!(error.starts_with("the server ended"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! How fast records go in: one by one, with and without idempotency keys, and in batches beside
-//! SQLite itself. Every side of a comparison begins with an empty file.
+//! How fast records go in: one by one, with and without idempotency keys, and in batches; beside
+//! the database itself. Every side of a comparison begins with an empty store.
 
 use anyhow::{Result, bail};
 use daybook_core::UserId;
@@ -8,10 +8,12 @@ use crate::client::{self, Client, Measured, Until};
 use crate::load::Happened;
 use crate::report::{Check, Report, Row, Target, Unit, count, milliseconds, rate, ratio};
 use crate::server::{Program, Server};
-use crate::{Plan, load, raw, say};
+use crate::{Plan, load, pgbench, raw, say};
 
 /// What a create costs, measured by a request that does nothing.
 const CREATE: Target = Target::Aim(0.13, 0.22);
+/// What a create does a second, measured by PostgreSQL itself inserting one row a transaction.
+const BESIDE_ROWS: Target = Target::Aim(1.2, 2.0);
 /// What a feed page costs, measured by the same.
 pub const FEED: Target = Target::Aim(0.18, 0.3);
 const BATCH: Target = Target::AtLeast(0.5);
@@ -41,20 +43,13 @@ fn batches(
     size: usize,
     connections: usize,
 ) -> Result<()> {
-    say(&format!("SQLite itself, {size} rows a commit"));
-    let rows = raw::rows(bodies)?;
-    let file = program.file(&format!("raw-{size}.db"));
-    let baseline = raw::insert(&file, &rows, size)?;
-    drop(rows);
-    let batch = mean_batch(bodies.len(), &baseline);
-    let base = Row::measured("SQLite itself", &baseline, batch).size(size_of_batch(size));
-    let base_rate = base.per_second;
-    report.rows.push(base);
-
+    let base_rate =
+        if program.stores.are_on_a_server() { None } else { raw(program, report, bodies, size)? };
     say(&format!("batches of {size}"));
     let arrays = load::arrays(bodies, size);
-    let server = program.serve(&program.file(&format!("batch-{size}.db")))?;
-    let client = Client { address: server.address, connections };
+    let store = program.store(&format!("batch-{size}"))?;
+    let server = program.serve(&store)?;
+    let client = Client { address: server.address, also: None, connections };
     let path = "/api/v1/transactions/batch";
     accepts(&client, path, &arrays)?;
     let measured = send(&client, path, &arrays)?;
@@ -64,6 +59,23 @@ fn batches(
     report.rows.push(row.times("SQLite itself", compared, Some(BATCH)));
     report.rows.push(memory(&server, "memory after batches"));
     Ok(())
+}
+
+/// What SQLite itself does.
+fn raw(
+    program: &Program,
+    report: &mut Report,
+    bodies: &[String],
+    size: usize,
+) -> Result<Option<f64>> {
+    say(&format!("SQLite itself, {size} rows a commit"));
+    let rows = raw::rows(bodies)?;
+    let baseline = raw::insert(&program.file(&format!("raw-{size}.db")), &rows, size)?;
+    let batch = mean_batch(bodies.len(), &baseline);
+    let base = Row::measured("SQLite itself", &baseline, batch).size(size_of_batch(size));
+    let base_rate = base.per_second;
+    report.rows.push(base);
+    Ok(base_rate)
 }
 
 pub fn size_of_batch(rows: usize) -> u64 {
@@ -97,11 +109,23 @@ pub fn send(client: &Client, path: &str, bodies: &[Vec<u8>]) -> Result<Measured>
 }
 
 fn singles(plan: &Plan, program: &Program, report: &mut Report, bodies: &[String]) -> Result<()> {
-    let server = program.serve(&program.file("single.db"))?;
-    let client = Client { address: server.address, connections: plan.connections };
-    let trivial = trivial(plan, &client, report)?;
     let (plain, keyed) = bodies.split_at(bodies.len() / 2);
-    report.rows.push(create(plan, &client, "create", plain, false, trivial)?);
+    let rows = if program.stores.are_on_a_server() {
+        say("pgbench, one item a transaction");
+        let rows = pgbench::inserts(program, plain, plan.throughput)?;
+        let per_second = rows.per_second;
+        report.rows.push(rows);
+        per_second
+    } else {
+        None
+    };
+    let store = program.store("single")?;
+    let server = program.serve(&store)?;
+    let client = Client { address: server.address, also: None, connections: plan.connections };
+    let trivial = trivial(plan, &client, report)?;
+    let row = create(plan, &client, "create", plain, false, trivial)?;
+    let compared = ratio(row.per_second, rows);
+    report.rows.push(row.times("pgbench", compared, Some(BESIDE_ROWS)));
     report.rows.push(create(plan, &client, "create with key", keyed, true, trivial)?);
 
     say("feed pages of many users");

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::auth::{Checker, Signer, Trust};
 use crate::http::budget::Limits;
 use crate::http::error::Error;
+use crate::http::{Names, Origins};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::work::Looks;
@@ -59,6 +60,10 @@ pub struct Settings {
     /// How much callers may ask for; `None` is without limit.
     pub rate: Option<Rate>,
     pub ledger: Ledger,
+    /// Whose pages may call in a browser.
+    pub origins: Origins,
+    /// What a server in development mode may be called.
+    pub names: Names,
 }
 
 /// How the ledger's worker behaves.
@@ -96,6 +101,8 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             rate: None,
             ledger: Ledger::default(),
+            origins: Origins::Listed(Vec::new()),
+            names: Names::ThisMachine,
         }
     }
 }

@@ -17,7 +17,8 @@ use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
 use crate::auth::{Algorithm, KeySet, PublicKey, Trust};
-use crate::{app, telemetry};
+use crate::http::{Names, Origins};
+use crate::{app, telemetry, tls};
 
 pub use layers::{Effective, Flag, Origin, Sources};
 pub use rate::Rate;
@@ -29,7 +30,7 @@ pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
 pub const SECRET_BYTES_MIN: usize = 32;
 
 /// The effective configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub listen: String,
@@ -40,12 +41,37 @@ pub struct Config {
     pub cache: String,
     pub search: String,
     pub secret: Secret,
+    pub tls: Tls,
+    pub cors: Cors,
     pub limits: Limits,
     pub rate: Rate,
     pub auth: Auth,
     pub feed: Feed,
     pub ledger: Ledger,
     pub log: Log,
+}
+
+/// A URL of a store may hold a password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = daybook_store::masked(&self.store);
+        f.debug_struct("Config").field("store", &store).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Empty is none.
+    pub certificate: PathBuf,
+    /// Empty is none.
+    pub key: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    pub origins: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -326,7 +352,25 @@ impl Config {
             drain: Duration::from_secs(limits.drain_s),
             rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
+            origins: self.origins(),
+            names: if self.is_public() { Names::Any } else { Names::ThisMachine },
         })
+    }
+
+    /// The files that TLS needs, when it is wanted.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<tls::Files> {
+        let Tls { certificate, key } = self.tls.clone();
+        let given = !certificate.as_os_str().is_empty() && !key.as_os_str().is_empty();
+        given.then_some(tls::Files { certificate, key })
+    }
+
+    fn origins(&self) -> Origins {
+        let listed = &self.cors.origins;
+        if listed.iter().any(|origin| origin == "*") {
+            return Origins::Any;
+        }
+        Origins::Listed(listed.iter().filter_map(|origin| origin.parse().ok()).collect())
     }
 
     fn ledger_settings(&self) -> app::Ledger {
@@ -348,8 +392,8 @@ impl Config {
     fn check(&self) -> Result<(), (&'static str, String)> {
         let only = |key, value: &str, default: &str| {
             let expected = format!(
-                "{default}, the only one that this version knows; '{value}' needs a connector \
-                 that it does not have"
+                "{default}, the only one that this version knows; others need a connector that \
+                 it does not have"
             );
             if value == default { Ok(()) } else { Err((key, expected)) }
         };
@@ -371,6 +415,7 @@ impl Config {
             let expected = "postgres://HOST/DATABASE, a replica of a store that is PostgreSQL";
             return Err(("replica", expected.to_owned()));
         }
+        self.check_transport()?;
         self.rate.check()?;
         if !self.auth.jwks_url.is_empty() && self.key_set().is_none() {
             let expected = "an https:// URL (http:// only on this machine)";
@@ -399,6 +444,27 @@ impl Config {
         }
         Ok(())
     }
+
+    fn check_transport(&self) -> Result<(), (&'static str, String)> {
+        let is_empty = |path: &PathBuf| path.as_os_str().is_empty();
+        match (is_empty(&self.tls.certificate), is_empty(&self.tls.key)) {
+            (false, true) => {
+                return Err(("tls.key", "a file, because `tls.certificate` is one".to_owned()));
+            }
+            (true, false) => {
+                return Err(("tls.certificate", "a file, because `tls.key` is one".to_owned()));
+            }
+            (true, true) | (false, false) => {}
+        }
+        let origins = self.cors.origins.iter().map(String::as_str).collect::<Vec<_>>();
+        if origins == ["*"] || origins.into_iter().all(is_origin) {
+            return Ok(());
+        }
+        let expected = "a list of origins as browsers write them, such as \
+                        \"https://app.example.org\" (small letters, no path, no usual port), or \
+                        \"*\" alone";
+        Err(("cors.origins", expected.to_owned()))
+    }
 }
 
 fn is_address(text: &str) -> bool {
@@ -409,9 +475,20 @@ fn is_address(text: &str) -> bool {
     text.parse::<SocketAddr>().is_ok() || text.rsplit_once(':').is_some_and(named)
 }
 
+/// Whether the text is an origin as browsers send it (RFC 6454, 6.2).
+fn is_origin(text: &str) -> bool {
+    let named = |host: &str, usual_port: &str| {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:[]_".contains(&b);
+        !host.is_empty() && host.bytes().all(known) && !host.ends_with(usual_port)
+    };
+    text.strip_prefix("https://").is_some_and(|host| named(host, ":443"))
+        || text.strip_prefix("http://").is_some_and(|host| named(host, ":80"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn with(pairs: &[(&str, &str)]) -> Result<Effective, Error> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -551,6 +628,12 @@ mod tests {
             ("DAYBOOK_CACHE", "redis://x", "`cache` must be memory:, the only one"),
             ("DAYBOOK_SEARCH", "http://x", "`search` must be store:, the only one"),
             ("DAYBOOK_LOG_FORMAT", "xml", "`log.format` must be"),
+            ("DAYBOOK_CORS_ORIGINS", "app.example.org", "`cors.origins` must be a list of origins"),
+            ("DAYBOOK_CORS_ORIGINS", "https://a.example/", "`cors.origins` must be a list of"),
+            ("DAYBOOK_CORS_ORIGINS", "https://A.example", "`cors.origins` must be a list of"),
+            ("DAYBOOK_CORS_ORIGINS", "https://a.example:443", "`cors.origins` must be a list of"),
+            ("DAYBOOK_CORS_ORIGINS", "*,https://a.example", "`cors.origins` must be a list of"),
+            ("DAYBOOK_CORS_ORIGINS", "null", "`cors.origins` must be a list of origins"),
             ("DAYBOOK_FEED_CURRENCIES", "XYZ=19", "`feed.currencies` must be codes of 2 to 12"),
             ("DAYBOOK_FEED_CURRENCIES", "XYZ=300", "`feed.currencies` must be codes of 2 to 12"),
             ("DAYBOOK_FEED_CURRENCIES", "XYZ", "`feed.currencies` must be"),
@@ -559,6 +642,37 @@ mod tests {
             assert!(said.starts_with(expected), "{name}={value}: {said}");
             assert!(said.contains(&format!("({name} in the environment)")), "{said}");
         }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        assert_eq!(
+            said(&[("DAYBOOK_TLS_KEY", "key.pem")]),
+            "`tls.certificate` must be a file, because `tls.key` is one (default)"
+        );
+        assert_eq!(
+            said(&[("DAYBOOK_TLS_CERTIFICATE", "chain.pem")]),
+            "`tls.key` must be a file, because `tls.certificate` is one (default)"
+        );
+        let both = [("DAYBOOK_TLS_CERTIFICATE", "chain.pem"), ("DAYBOOK_TLS_KEY", "key.pem")];
+        let files = with(&both).expect("valid").config.tls_files();
+        let expected = tls::Files { certificate: "chain.pem".into(), key: "key.pem".into() };
+        assert_eq!(files, Some(expected));
+    }
+
+    #[test]
+    fn origins_are_exact_or_all() {
+        let origins = |text| {
+            let config = with(&[("DAYBOOK_CORS_ORIGINS", text)]).expect("valid").config;
+            config.app_settings().expect("settings").origins
+        };
+        let listed = |list: &[&'static str]| {
+            Origins::Listed(list.iter().map(|text| HeaderValue::from_static(text)).collect())
+        };
+        assert_eq!(origins(""), listed(&[]));
+        let two = ["https://app.example.org", "http://localhost:3000"];
+        assert_eq!(origins("https://app.example.org, http://localhost:3000"), listed(&two));
+        assert_eq!(origins("*"), Origins::Any);
     }
 
     #[test]
@@ -610,7 +724,16 @@ mod tests {
         assert!(text.contains("store = \"sqlite:daybook.db\" # default"), "{text}");
         let table: toml::Table = text.parse().expect("TOML");
         Config::deserialize(table).expect("a configuration");
-        let text = with(&[("DAYBOOK_STORE", "postgres://ann:hush@h/d")]).expect("valid").to_toml();
+        let effective = with(&[
+            ("DAYBOOK_SECRET", "hush"),
+            ("DAYBOOK_STORE", "postgres://ann:hush@h/d"),
+            ("DAYBOOK_REPLICA", "postgres://ann:hush@h2/d"),
+        ]);
+        let effective = effective.expect("valid");
+        let text = effective.to_toml();
         assert!(text.contains("store = \"postgres://ann:********@h/d\""), "{text}");
+        let options = effective.config.store_options_with_replica();
+        let text = format!("{text} {effective:?} {:?} {options:?}", effective.config);
+        assert!(!text.contains("hush"), "{text}");
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 mod auth;
 mod batch;
 mod books;
+mod browser;
 pub(crate) mod budget;
 pub mod caller;
 mod changes;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 use tower::ServiceBuilder;
+use tower::util::{MapResponseLayer, option_layer};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -33,6 +35,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+
+pub(crate) use browser::is_this_machine;
+pub use browser::{Names, Origins};
 
 /// Answers smaller than this are sent as they are: they fit in one packet anyway.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;
@@ -92,6 +97,11 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
     let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::IMAGES);
     let compression =
         CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed);
+    let around = ServiceBuilder::new()
+        .layer(MapResponseLayer::new(browser::tell))
+        .layer(option_layer(browser::cors(&app.settings().origins)))
+        .layer(compression)
+        .layer(observe);
     calls
         .route("/health", get(operations::health))
         .route("/livez", get(operations::live))
@@ -100,7 +110,7 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
         .merge(docs::pages(&openapi))
         .merge(more)
         .fallback(|| async { error::Error::NoRoute })
-        .layer(ServiceBuilder::new().layer(compression).layer(observe))
+        .layer(around)
         .with_state(app)
 }
 

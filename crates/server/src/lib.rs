@@ -9,6 +9,7 @@ mod metrics;
 pub mod rate;
 mod serve;
 pub mod telemetry;
+pub mod tls;
 pub mod work;
 
-pub use serve::serve;
+pub use serve::{Listener, serve};

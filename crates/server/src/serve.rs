@@ -1,27 +1,36 @@
 //! The loop that accepts connections, and its orderly end.
 
+mod patience;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use hyper::Request;
+use axum::http::{HeaderValue, Request, Version, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::app::App;
+use crate::http::is_this_machine;
+use crate::tls::Tls;
 use crate::work::{Settler, Verifier};
+use patience::Patient;
 
 /// The pause after the system refused to accept, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +38,42 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Requests that one HTTP/2 connection may have in work.
 const STREAMS_MAX: u32 = 256;
+/// The largest head of a request, in bytes: room for a long search and a large token. A larger one is
+/// answered with 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The most headers of a request.
+const HEADERS_MAX: usize = 100;
+/// Requests that a client may begin and take back before the server sees them; more end the
+/// connection (CVE-2023-44487).
+const RESETS_MAX: usize = 20;
+/// Streams that the server may have to reset because of what the client did wrong; more end the
+/// connection (RUSTSEC-2024-0003).
+const FAULTS_MAX: usize = 64;
+/// How many read timeouts an HTTP/2 connection may ask nothing, which the library does not limit. It
+/// is then told to end, and after as long again, ended.
+const IDLE_TIMEOUTS: u32 = 6;
+/// What browsers that came by TLS once keep to, for a year (RFC 6797).
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// A port that connections come in by.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Listener {
+    /// A port that speaks TLS only.
+    #[must_use]
+    pub fn with_tls(tcp: TcpListener, tls: Arc<Tls>) -> Self {
+        Self { tcp, tls: Some(tls) }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
 
 /// Serves until `stop`; then takes no new connection, finishes what was accepted within the
 /// drain time of the settings, and closes the store.
@@ -36,7 +81,7 @@ const STREAMS_MAX: u32 = 256;
 /// # Errors
 /// When a listener cannot say its address; what happens on one connection ends only that one.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<impl Into<Listener>>,
     app: App,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -51,7 +96,9 @@ pub async fn serve(
     });
     let loops = TaskTracker::new();
     for listener in listeners {
-        tracing::info!(address = %listener.local_addr()?, "listening");
+        let listener: Listener = listener.into();
+        let (address, tls) = (listener.tcp.local_addr()?, listener.tls.is_some());
+        tracing::info!(%address, tls, "listening");
         loops.spawn(server.clone().accept(listener));
     }
     loops.spawn(tidy(app.clone(), stop.clone()));
@@ -88,25 +135,34 @@ struct Server {
 
 fn builder(read_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(read_timeout).pipeline_flush(true);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(read_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(FAULTS_MAX)
         .keep_alive_interval(read_timeout)
         .keep_alive_timeout(read_timeout);
     builder
 }
 
 impl Server {
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: Listener) {
         loop {
             let Some(place) =
                 self.stop.run_until_cancelled(self.places.clone().acquire_owned()).await
             else {
                 return;
             };
-            let (stream, peer) = match self.stop.run_until_cancelled(listener.accept()).await {
+            let accepted = self.stop.run_until_cancelled(listener.tcp.accept()).await;
+            let (stream, peer) = match accepted {
                 None => return,
                 Some(Ok(accepted)) => accepted,
                 Some(Err(error)) => {
@@ -115,30 +171,58 @@ impl Server {
                     continue;
                 }
             };
-            let server = self.clone();
+            let (server, tls) = (self.clone(), listener.tls.clone());
             self.connections.spawn(async move {
-                server.cut.run_until_cancelled(server.connection(stream, peer)).await;
+                let connection = server.connection(stream, peer, tls.as_deref());
+                server.cut.run_until_cancelled(connection).await;
                 drop(place);
             });
         }
     }
 
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot turn off Nagle's algorithm");
         }
-        let begun = Arc::new(AtomicBool::new(false));
+        let Some(tls) = tls else {
+            return self.talk(stream, peer, false).await;
+        };
+        // Whoever is still shaking hands when the server ends has not asked anything.
+        let begin = tokio::time::timeout(self.head_timeout, tls.accept(stream));
+        match self.stop.run_until_cancelled(begin).await {
+            Some(Ok(Ok(Some(stream)))) => self.talk(stream, peer, true).await,
+            Some(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
+            Some(Err(_elapsed)) => tracing::debug!("a TLS handshake took too long"),
+            Some(Ok(Ok(None))) | None => {}
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, peer: SocketAddr, encrypted: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = Arc::new(Asked::default());
         let service = service_fn({
-            let (begun, router) = (begun.clone(), self.router.clone());
+            let (asked, router) = (asked.clone(), self.router.clone());
             move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(ConnectInfo(peer));
-                begun.store(true, Ordering::Relaxed);
-                router.clone().call(request)
+                asked.note(&request);
+                // A browser that notes "localhost" would ask everything on this machine by TLS.
+                let only_tls = encrypted && !is_this_machine(&request);
+                let answer = router.clone().call(request);
+                async move {
+                    let mut answer: Response = answer.await?;
+                    if only_tls {
+                        answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
             }
         });
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let mut first_head = pin!(tokio::time::sleep(self.head_timeout));
-        let (mut stopping, mut waiting) = (false, true);
+        let stream = TokioIo::new(Patient::new(stream, self.head_timeout));
+        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let mut look = pin!(tokio::time::sleep(self.head_timeout));
+        let (mut stopping, mut left, mut requests) = (false, false, 0);
         loop {
             tokio::select! {
                 biased;
@@ -154,14 +238,43 @@ impl Server {
                 }
                 // Which version of HTTP a connection speaks is read without a time limit of the
                 // library's own; this one ends connections that never send a first head.
-                () = first_head.as_mut(), if waiting => {
-                    if !begun.load(Ordering::Relaxed) {
+                () = look.as_mut() => {
+                    let before = std::mem::replace(&mut requests, asked.requests());
+                    let is_idle = before == requests && asked.is_multiplexed();
+                    if requests == 0 || (is_idle && left) {
                         return;
                     }
-                    waiting = false;
+                    if is_idle && !stopping {
+                        connection.as_mut().graceful_shutdown();
+                        (stopping, left) = (true, true);
+                    }
+                    look.as_mut().reset(Instant::now() + self.head_timeout * IDLE_TIMEOUTS);
                 }
             }
         }
+    }
+}
+
+/// What was asked on a connection.
+#[derive(Default)]
+struct Asked {
+    requests: AtomicU64,
+    /// HTTP/2, where several requests share the connection.
+    multiplexed: AtomicBool,
+}
+
+impl Asked {
+    fn note<B>(&self, request: &Request<B>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.multiplexed.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
     }
 }
 

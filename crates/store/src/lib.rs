@@ -17,6 +17,7 @@ mod verify;
 pub use copy::{COPY_ROWS, Copied, copy};
 pub use sqlite::backup_file;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -309,7 +310,7 @@ pub trait Store: Send + Sync {
 }
 
 /// How a store is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Submissions that may wait; one more is refused as [`Error::Busy`].
     pub queue: usize,
@@ -323,6 +324,21 @@ pub struct Options {
     pub replies_kept: Duration,
     /// A replica of the database that may answer reads: a URL as the store's.
     pub replica: Option<String>,
+}
+
+/// A replica's URL may hold a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue, commit_actions, readers, query_time, replies_kept, replica } = self;
+        f.debug_struct("Options")
+            .field("queue", queue)
+            .field("commit_actions", commit_actions)
+            .field("readers", readers)
+            .field("query_time", query_time)
+            .field("replies_kept", replies_kept)
+            .field("replica", &replica.as_deref().map(masked))
+            .finish()
+    }
 }
 
 impl Default for Options {

@@ -12,6 +12,7 @@ mod failure;
 mod follow;
 mod ledger;
 mod load;
+mod merge;
 pub mod param;
 mod read;
 mod replica;
@@ -27,7 +28,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ use daybook_core::{
     AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
     Transfer, TransferId, UserId,
 };
+use futures_util::future::join;
 use tokio::task::JoinHandle;
 
 use self::connect::Pool;
@@ -81,8 +83,13 @@ impl Postgres {
             Some(url) => Some(Replica::open(url, &options, &pool, &seq).await?),
             None => None,
         };
-        let looking = tokio::spawn(look(Arc::clone(&pool), Arc::clone(&seq)));
-        let writing = Writing::new(target, Arc::clone(&seq), &options);
+        let unmerged = Arc::new(AtomicUsize::new(0));
+        let following = look(Arc::clone(&pool), Arc::clone(&seq));
+        let merging = merge::run(Arc::clone(&pool), Arc::clone(&unmerged));
+        let looking = tokio::spawn(async {
+            join(following, merging).await;
+        });
+        let writing = Writing::new(target, Arc::clone(&seq), unmerged, &options);
         let writer = Some(Writer::start(writing, &options)?);
         Ok(Self { pool, writer, seq, looking, replica })
     }

@@ -55,7 +55,7 @@ impl fmt::Display for Origin {
 }
 
 /// A value that the command line gives to a key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Flag {
     pub key: &'static str,
     /// As it is typed: `--listen`.
@@ -64,7 +64,7 @@ pub struct Flag {
 }
 
 /// What overrides the defaults.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The file that must be there; otherwise `daybook.toml` is read when it is.
     pub file: Option<PathBuf>,
@@ -74,10 +74,16 @@ pub struct Sources {
 }
 
 /// A configuration together with who set each value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Effective {
     pub config: Config,
     values: BTreeMap<String, (Value, Origin)>,
+}
+
+impl fmt::Debug for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_toml())
+    }
 }
 
 impl Effective {
@@ -131,7 +137,7 @@ impl Effective {
                     let secret = key == "secret" && value.as_str() != Some("");
                     let shown = match value.as_str() {
                         _ if secret => "\"********\"".to_owned(),
-                        Some(url) if key == "store" || key == "replica" => {
+                        Some(url) if ["store", "replica", "auth.jwks_url"].contains(&&*key) => {
                             inline(&Value::String(daybook_store::masked(url)))
                         }
                         _ => inline(value),

@@ -13,8 +13,8 @@ use super::request::PrefersAsync;
 use crate::app::Done;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const COMMIT_SEQ: HeaderName = HeaderName::from_static("x-commit-seq");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const COMMIT_SEQ: HeaderName = HeaderName::from_static("x-commit-seq");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// What one item takes on average; only a first guess for a buffer.
 const ITEM_BYTES: usize = 640;
 

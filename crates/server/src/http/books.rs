@@ -12,7 +12,7 @@ use daybook_store::{Reader, Store};
 use super::error::{Error, Result};
 use crate::app::App;
 
-const MIN_COMMIT_SEQ: HeaderName = HeaderName::from_static("x-min-commit-seq");
+pub(super) const MIN_COMMIT_SEQ: HeaderName = HeaderName::from_static("x-min-commit-seq");
 
 /// Who answers a read: the store, or a replica that keeps up. A request that names the newest event
 /// it must see (`X-Min-Commit-Seq`) is not answered from before that event.

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use tower::util::MapResponseLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, tag::TagBuilder};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
@@ -12,14 +13,23 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 
-/// The script is what its version says, so a browser may keep it for ever.
+/// The script is what its version says, so a browser may keep it for ever. Only one thing in it was
+/// changed: the address of a logo on another site is empty.
 const REDOC_PATH: &str = "/redoc/redoc-2.5.4.standalone.js";
 const REDOC_TAG: &str = "\"2.5.4\"";
 const REDOC_SCRIPT: &[u8] = include_bytes!("../../assets/redoc/redoc.standalone.js");
 const REDOC_PAGE: &str = include_str!("../../assets/redoc/index.html");
-/// Nothing on the page may be fetched from elsewhere.
-const REDOC_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; \
-    worker-src blob:; frame-ancestors 'none'";
+/// What the pages need and nothing more; above all, nothing from elsewhere.
+const REDOC_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+const SWAGGER_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
 
 const ABOUT: &str = "The one place where every transaction of a user ends up: recorded once, \
     searchable and counted the moment the answer is sent.\n\n\
@@ -77,17 +87,20 @@ pub fn pages(openapi: &OpenApi) -> Router<App> {
     });
     // The badge that Swagger UI shows by default is an image of another site.
     let config = Config::from("/openapi.json").validator_url("none");
+    let swagger_policy = MapResponseLayer::new(|mut response: Response| {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, SWAGGER_POLICY);
+        response
+    });
     Router::new()
         .route("/openapi.json", document.clone())
         .route("/api/v1/openapi.json", document)
         .route("/redoc", get(redoc))
         .route(REDOC_PATH, get(redoc_script))
-        .merge(SwaggerUi::new("/docs").config(config))
+        .merge(Router::from(SwaggerUi::new("/docs").config(config)).layer(swagger_policy))
 }
 
 async fn redoc() -> Response {
-    let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REDOC_POLICY));
-    ([policy], Html(REDOC_PAGE)).into_response()
+    ([(header::CONTENT_SECURITY_POLICY, REDOC_POLICY)], Html(REDOC_PAGE)).into_response()
 }
 
 async fn redoc_script(headers: HeaderMap) -> Response {

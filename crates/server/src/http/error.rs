@@ -78,6 +78,16 @@ pub enum Error {
     RateLimited { party: Party, budget: Budget, wait_s: u32 },
     #[error("this server has seen the log up to {seq} only; ask again shortly")]
     Behind { seq: EventSeq },
+    #[error(
+        "a page of {origin} may not call this server, because without a secret every page could; \
+         set a secret, or list the origin in `cors.origins`"
+    )]
+    ForeignOrigin { origin: String },
+    #[error(
+        "this server does not answer to the name '{host}', because it has no secret and any page \
+         could make up a name for it; call it localhost, or set a secret"
+    )]
+    ForeignHost { host: String },
     #[error("the server has as much work as it can take; try again shortly")]
     Overloaded,
     #[error(
@@ -238,6 +248,8 @@ impl From<Error> for Problem {
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
             Error::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "RATE_LIMITED"),
+            Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
+            Error::ForeignHost { .. } => (S::FORBIDDEN, "FOREIGN_HOST"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
             Error::Overloaded => (S::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Error::TimedOut => (S::SERVICE_UNAVAILABLE, "TIMED_OUT"),

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::{Layer, Service};
 
+use super::browser;
 use super::budget::Meter;
 use super::caller::Speaker;
 use super::error::{Error, Problem};
@@ -21,8 +22,8 @@ use super::request::is_visible;
 use crate::app::{App, Place};
 use crate::metrics::Routes;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
 /// The longest request id of a client that is taken over.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
@@ -121,12 +122,13 @@ impl Seen {
     /// Lets the request pay, and take a place among the others. Who has used up a budget takes
     /// none.
     fn admit(&mut self, app: &App, request: &mut Request) -> Result<Option<Place>, Error> {
-        if self.is_operational() {
-            return Ok(None);
-        }
-        if let Some(limits) = app.limits() {
+        if let Some(limits) = app.limits().filter(|_| !self.is_operational()) {
             let meter = self.meter.insert(Meter::begin(limits, self.route(), request));
             meter.pay_as_address(request)?;
+        }
+        browser::refuse_foreign(app, request)?;
+        if self.is_operational() {
+            return Ok(None);
         }
         app.enter().map(Some).ok_or(Error::Overloaded)
     }

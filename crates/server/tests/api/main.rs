@@ -12,6 +12,8 @@
 mod accounts;
 mod auth;
 mod batch;
+mod browser;
+mod certificates;
 mod conventions;
 #[path = "../../../store/tests/store/database.rs"]
 mod database;
@@ -31,6 +33,7 @@ mod serving;
 mod statistics;
 mod support;
 mod sync;
+mod tls;
 mod transactions;
 mod transfers;
 mod transfers_async;

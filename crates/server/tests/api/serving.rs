@@ -3,62 +3,72 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use daybook_server::Listener;
 use daybook_server::app::{App, Settings};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::Place;
 
-struct Server {
-    address: SocketAddr,
-    stop: CancellationToken,
+pub struct Server {
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     _place: Place,
 }
 
-async fn server(settings: Settings) -> Server {
+pub async fn server(settings: Settings) -> Server {
+    serving(settings, Listener::from).await
+}
+
+/// A server whose port is made so.
+pub async fn serving(settings: Settings, port: impl FnOnce(TcpListener) -> Listener) -> Server {
     let place = Place::new().await;
     let store = place.open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (app, stop) = (App::new(store, settings).expect("an app"), CancellationToken::new());
-    let serving = tokio::spawn(daybook_server::serve(vec![listener], app, stop.clone()));
+    let serving = tokio::spawn(daybook_server::serve(vec![port(listener)], app, stop.clone()));
     Server { address, stop, serving, _place: place }
 }
 
 impl Server {
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
     /// Sends and reads until the server closes.
-    async fn say(&self, text: &[u8]) -> String {
+    pub async fn say(&self, text: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(text).await.expect("sent");
         read_all(&mut stream).await
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(10), self.serving).await;
         ended.expect("in time").expect("no panic").expect("no error");
     }
 }
 
-async fn read_all(stream: &mut TcpStream) -> String {
+pub async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
-    read.await.expect("the server closes").expect("read");
+    // A server that closes before it has read everything resets the connection after its answer.
+    if let Err(error) = read.await.expect("the server closes") {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+    }
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-const BODY: &str = r#"{"user_id":"ann","transaction_type":"other","amount":1}"#;
+pub const BODY: &str = r#"{"user_id":"ann","transaction_type":"other","amount":1}"#;
 
-fn post(body: &str, length: usize) -> String {
+pub fn post(body: &str, length: usize) -> String {
     format!(
-        "POST /api/v1/transactions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "POST /api/v1/transactions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }
@@ -76,14 +86,15 @@ async fn a_request_counts_for_the_address_of_its_connection() {
     let (mut rate, _) = crate::rate::rate(60);
     rate.address.reads = 1;
     let server = server(Settings { rate: Some(rate), ..Settings::default() }).await;
-    let request = "GET /nowhere HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
+    let request =
+        "GET /nowhere HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
     let mut stream = server.connect().await;
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 404");
     drop(stream);
-    let close = request.replace("host: x", "host: x\r\nconnection: close");
+    let close = request.replace("host: localhost", "host: localhost\r\nconnection: close");
     let answer = server.say(close.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     server.end().await;
@@ -93,7 +104,7 @@ async fn a_request_counts_for_the_address_of_its_connection() {
 async fn a_client_that_sends_no_head_is_let_go() {
     let settings = Settings { read_timeout: Duration::from_millis(100), ..Settings::default() };
     let server = server(settings).await;
-    for beginning in ["", "PR", "GET / HT", "GET /livez HTTP/1.1\r\nhost: x\r\n"] {
+    for beginning in ["", "PR", "GET / HT", "GET /livez HTTP/1.1\r\nhost: localhost\r\n"] {
         let answer = server.say(beginning.as_bytes()).await;
         assert!(!answer.contains(" 200 "), "{beginning}: {answer}");
     }
@@ -170,6 +181,166 @@ async fn http_2_without_tls_is_spoken() {
     stream.read_exact(&mut frame).await.expect("a frame");
     assert_eq!(frame[3], 4, "the server's SETTINGS come first");
     drop(stream);
+    server.end().await;
+}
+
+/// A server that soon loses patience.
+fn impatient() -> Settings {
+    Settings { read_timeout: Duration::from_millis(100), ..Settings::default() }
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_not_waited_for() {
+    let server = server(Settings { read_timeout: Duration::from_millis(300), ..impatient() }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n").await.expect("sent");
+    let dripping = async {
+        // Each byte comes in time; all of them together do not.
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), dripping).await.expect("the server closes");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_not_waited_for() {
+    let server = server(Settings { read_timeout: Duration::from_millis(300), ..impatient() }).await;
+    let (mut answers, mut stream) = server.connect().await.into_split();
+    stream.write_all(post("", 1_000).as_bytes()).await.expect("sent");
+    let dripping = tokio::spawn(async move {
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let answer = read_all(&mut answers).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    dripping.abort();
+    server.end().await;
+}
+
+#[tokio::test]
+async fn heads_have_limits() {
+    let server = server(Settings::default()).await;
+    let get = |target: &str, headers: &str| {
+        format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
+    };
+    let headers = |count: usize| "x-a: b\r\n".repeat(count);
+    let long = |bytes: usize| format!("x-a: {}\r\n", "b".repeat(bytes));
+    let query = |bytes: usize| format!("/livez?{}", "a".repeat(bytes));
+    for (request, status) in [
+        (get("/livez", ""), "200"),
+        (get("/livez", &headers(90)), "200"),
+        (get("/livez", &headers(110)), "431"),
+        (get("/livez", &long(32 * 1024)), "200"),
+        (get("/livez", &long(80 * 1024)), "431"),
+        (get(&query(32 * 1024), ""), "200"),
+        (get(&query(80 * 1024), ""), "431"),
+        ("\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\ncontent-length: x\r\n\r\n".to_owned(), "400"),
+        (format!("{}transfer-encoding: x\r\n\r\n", post("", 5).trim_end()), "400"),
+    ] {
+        let answer = server.say(request.as_bytes()).await;
+        let shown = format!("{} bytes, {:.60}", request.len(), request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{shown:?}: {answer:?}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_for_their_turn() {
+    let server = server(Settings { connections_max: 4, ..Settings::default() }).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(server.connect().await);
+    }
+    // All places are taken by connections that say nothing.
+    let mut late = server.connect().await;
+    late.write_all(post(BODY, BODY.len()).as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(200), late.read_exact(&mut answer));
+    assert!(early.await.is_err(), "nobody is served beyond the limit");
+    drop(held);
+    let answer = read_all(&mut late).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_let_go() {
+    let server = server(impatient()).await;
+    let mut stream = server.connect().await;
+    let get = "GET /redoc/redoc-2.5.4.standalone.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    // More answers than any buffer on the way holds, and none is read.
+    let sending = async { while stream.write_all(get.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), sending).await.expect("the server closes");
+    server.end().await;
+}
+
+/// A connection of HTTP/2, and the task that works on it.
+pub async fn h2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> (h2::client::SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    (client, tokio::spawn(connection))
+}
+
+#[tokio::test]
+async fn heads_of_http_2_have_limits() {
+    let server = server(Settings::default()).await;
+    let (client, _working) = h2(server.connect().await).await;
+    let mut client = client.ready().await.expect("ready");
+    for (bytes, status) in [(1_000, 200), (60_000, 200), (70_000, 431)] {
+        let request = http::Request::get("http://localhost/livez");
+        let request = request.header("x-a", "b".repeat(bytes)).body(()).expect("a request");
+        let (answer, _) = client.send_request(request, true).expect("sent");
+        let answer = answer.await.map(|answer| answer.status().as_u16());
+        assert!(matches!(answer, Ok(found) if found == status), "{bytes}: {answer:?}");
+        client = client.ready().await.expect("ready");
+    }
+    assert_eq!(client.current_max_send_streams(), 256);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_taken_back_ends_the_connection() {
+    let server = server(Settings::default()).await;
+    let (mut client, working) = h2(server.connect().await).await;
+    for _ in 0..10_000 {
+        let request = http::Request::get("http://localhost/livez").body(());
+        client = match client.ready().await {
+            Ok(client) => client,
+            Err(_) => break,
+        };
+        let Ok((answer, mut stream)) = client.send_request(request.expect("a request"), false)
+        else {
+            break;
+        };
+        stream.send_reset(h2::Reason::CANCEL);
+        drop(answer);
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(10), working).await.expect("it ends");
+    let error = ended.expect("no panic").expect_err("the server complains");
+    // The reason may be lost when the server closes before it has read the rest of the flood.
+    let calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    assert!(calm || error.is_io(), "{error}");
+    let answer = server.say(post(BODY, BODY.len()).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "others are served: {answer}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_http_2_connection_that_asks_nothing_any_more_is_ended() {
+    let server = server(impatient()).await;
+    let (client, working) = h2(server.connect().await).await;
+    let mut client = client.ready().await.expect("ready");
+    let request = http::Request::get("http://localhost/livez").body(()).expect("a request");
+    let (answer, _) = client.send_request(request, true).expect("sent");
+    assert_eq!(answer.await.expect("an answer").status(), 200);
+    let ended = tokio::time::timeout(Duration::from_secs(10), working).await.expect("it ends");
+    ended.expect("no panic").expect("no error: the server says goodbye");
+    drop(client);
     server.end().await;
 }
 

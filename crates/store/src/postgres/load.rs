@@ -8,7 +8,7 @@ use daybook_core::{AccountId, Event, EventSeq, Submission, Transaction, Transfer
 use futures_util::future::{try_join, try_join3};
 use uuid::Uuid;
 
-use super::buckets::Buckets;
+use super::buckets::{Buckets, Numbers};
 use super::connect::Conn;
 use crate::Result;
 use crate::codec::ledger::{HOLDING, HOLDINGS, TRANSFER, holding, transfer};
@@ -21,6 +21,7 @@ pub async fn load(
     conn: &Conn,
     begin: &str,
     submissions: &[Submission],
+    numbers: Numbers<'_>,
 ) -> Result<(Snapshot, Buckets)> {
     let mut set = ReadSet::of(submissions);
     let asked = async {
@@ -37,7 +38,7 @@ pub async fn load(
         Ok(rows)
     };
     let accounts = accounts(conn, set.accounts.iter().map(|id| id.0).collect());
-    let buckets = Buckets::foresee(conn, submissions);
+    let buckets = Buckets::foresee(conn, submissions, numbers);
     let asked = try_join3(asked, accounts, buckets);
     let (_, (found, accounts, buckets)) = try_join(conn.batch(begin), asked).await?;
     let (next_seq, transactions, external, replies, transfers, references, openers, last) = found;

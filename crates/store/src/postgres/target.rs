@@ -150,9 +150,14 @@ fn settle(config: &mut Config) {
     }
 }
 
+const HIDDEN: &str = "********";
+
 /// The URL without user, password and query, for messages.
 pub fn public_name(url: &str) -> String {
-    let (place, _) = url.split_once('?').unwrap_or((url, ""));
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    if query.contains('@') {
+        return hidden(url);
+    }
     let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     format!("{scheme}://{host}")
@@ -160,11 +165,13 @@ pub fn public_name(url: &str) -> String {
 
 /// The URL with its password hidden, which still tells all that was set.
 pub fn masked(url: &str) -> String {
-    const HIDDEN: &str = "********";
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    if query.contains('@') {
+        return hidden(url);
+    }
     let hide = |part: &str| match part.split_once('=') {
-        Some(("password", _)) => format!("password={HIDDEN}"),
-        _ => part.to_owned(),
+        Some((key, _)) if key.contains("password") => format!("{key}={HIDDEN}"),
+        Some(_) | None => part.to_owned(),
     };
     let query: Vec<String> = query.split('&').filter(|part| !part.is_empty()).map(hide).collect();
     let place = match place.rsplit_once('@') {
@@ -180,6 +187,13 @@ pub fn masked(url: &str) -> String {
     if query.is_empty() { place } else { format!("{place}?{}", query.join("&")) }
 }
 
+/// What is shown of a URL with an `@` behind a `?`: both may belong to a password that should have
+/// been percent-encoded.
+fn hidden(url: &str) -> String {
+    let (scheme, _) = url.split_once("://").unwrap_or(("", url));
+    format!("{scheme}://{HIDDEN}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +204,7 @@ mod tests {
             ("postgres://a:s3cret@host:5432/db?x=y", "postgres://host:5432/db"),
             ("postgresql://host/db", "postgresql://host/db"),
             ("postgres://a:p@ss@host/db", "postgres://host/db"),
+            ("postgres://a:p?ss@host/db", "postgres://********"),
         ] {
             assert_eq!(public_name(url), name);
         }
@@ -203,6 +218,7 @@ mod tests {
                 "postgres://a:********@h/d?pool=3&password=********",
             ),
             ("postgres://a@h/d", "postgres://a@h/d"),
+            ("postgres://a:p?ss@h/d", "postgres://********"),
             ("postgres://h/d?statements=unnamed", "postgres://h/d?statements=unnamed"),
         ] {
             assert_eq!(masked(url), shown);

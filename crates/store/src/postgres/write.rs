@@ -10,6 +10,7 @@ use daybook_core::write_set::{StoredReply, WriteSet};
 use daybook_core::{Event, Timestamp, Transaction, UserId};
 use uuid::Uuid;
 
+use super::buckets::Folded;
 use super::connect::Conn;
 use super::param::{Atto, Param};
 use crate::codec::{self, Columns};
@@ -61,7 +62,7 @@ pub trait Known {
 pub fn statements<'a>(
     write: &'a WriteSet,
     parts: &'a [Part<'a>],
-    kept: &'a [Option<Kept>],
+    folded: &'a [Folded],
     known: &mut impl Known,
 ) -> Result<Vec<Statement<'a>>> {
     let mut all = Vec::new();
@@ -80,7 +81,7 @@ pub fn statements<'a>(
     if !new.is_empty() {
         items(&new, known, &mut all)?;
     }
-    statistics(parts, kept, known, &mut all)?;
+    statistics(parts, folded, known, &mut all)?;
     ledger::statements(write, known, &mut all)?;
     if !write.replies.is_empty() {
         all.push(replies(&write.replies)?);
@@ -184,6 +185,9 @@ fn items<'a>(
         ],
     ));
     if !words.is_empty() {
+        // In the order of the index.
+        let mut words: Vec<(i64, String)> = words.into_iter().collect();
+        words.sort_unstable();
         let (users, words): (Vec<i64>, Vec<String>) = words.into_iter().unzip();
         all.push(Statement::new(
             "insert into words (\"user\", word) select * from unnest($1, $2) \
@@ -196,16 +200,17 @@ fn items<'a>(
 
 fn statistics<'a>(
     parts: &'a [Part<'a>],
-    kept: &'a [Option<Kept>],
+    folded: &'a [Folded],
     known: &impl Known,
     all: &mut Vec<Statement<'a>>,
 ) -> Result<()> {
     let mut gone: Vec<&Part> = Vec::new();
-    let mut rows: Vec<(&Part, &Kept)> = Vec::new();
-    for (part, kept) in parts.iter().zip(kept) {
-        match kept {
-            Some(kept) => rows.push((part, kept)),
-            None => gone.push(part),
+    let (mut new, mut changed): (Vec<(&Part, &Kept)>, Vec<_>) = (Vec::new(), Vec::new());
+    for (part, folded) in parts.iter().zip(folded) {
+        match (&folded.kept, folded.is_there) {
+            (Some(kept), false) => new.push((part, kept)),
+            (Some(kept), true) => changed.push((part, kept)),
+            (None, _) => gone.push(part),
         }
     }
     let key = |parts: &[&'a Part<'a>]| -> Result<Vec<Box<dyn Param + Send + 'a>>> {
@@ -231,7 +236,22 @@ fn statistics<'a>(
             key(&gone)?,
         ));
     }
-    if !rows.is_empty() {
+    // Nobody else commits meanwhile, so what was not there when it was looked for is new.
+    let sqls = [
+        "insert into statistics \
+         (\"user\", currency, digits, month, day, updated_at, sums, counts, slots) \
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "update statistics s set updated_at = n.updated_at, sums = n.sums, counts = n.counts, \
+         slots = n.slots \
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as n (owner, currency, digits, month, \
+         day, updated_at, sums, counts, slots) \
+         where s.user = n.owner and s.currency = n.currency and s.digits = n.digits \
+         and s.month = n.month and s.day = n.day",
+    ];
+    for (sql, rows) in sqls.into_iter().zip([new, changed]) {
+        if rows.is_empty() {
+            continue;
+        }
         let places: Vec<&Part> = rows.iter().map(|(part, _)| *part).collect();
         let mut params = key(&places)?;
         let updated: Vec<i64> = rows.iter().map(|(_, kept)| kept.updated_at.micros()).collect();
@@ -243,15 +263,7 @@ fn statistics<'a>(
         params.push(Box::new(sums));
         params.push(Box::new(counts));
         params.push(Box::new(slots));
-        all.push(Statement::new(
-            "insert into statistics \
-             (\"user\", currency, digits, month, day, updated_at, sums, counts, slots) \
-             select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             on conflict (\"user\", currency, digits, month, day) do update set \
-             updated_at = excluded.updated_at, sums = excluded.sums, counts = excluded.counts, \
-             slots = excluded.slots",
-            params,
-        ));
+        all.push(Statement::new(sql, params));
     }
     Ok(())
 }

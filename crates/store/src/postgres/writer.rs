@@ -12,11 +12,12 @@ use daybook_core::write_set::{Reply, WriteSet};
 use daybook_core::{Submission, UserId, decide};
 use futures_util::future::{join, try_join, try_join_all};
 use lru::LruCache;
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 use super::buckets::Buckets;
 use super::connect::Conn;
 use super::load::load;
+use super::merge;
 use super::target::Target;
 use super::write;
 use crate::codec::corrupt;
@@ -43,12 +44,16 @@ const USERS_MAX: usize = 100_000;
 const WORDS_MAX: usize = 1_000_000;
 
 pub struct Writing {
-    runtime: Handle,
+    /// The writer's own, on the writer's thread, so that what the database answers need not wait
+    /// for requests to be worked on; made when it is needed.
+    runtime: Option<Arc<Runtime>>,
     target: Target,
     /// `None` until it is needed, and after it broke.
     conn: Option<Conn>,
     begin: String,
     seq: Arc<AtomicI64>,
+    /// Items that were written since the index of words and terms was last merged.
+    unmerged: Arc<AtomicUsize>,
     replies_kept_us: i64,
     swept: Instant,
     interned: Interned,
@@ -58,8 +63,12 @@ pub struct Writing {
 type Unanswered = (Vec<Reply>, WriteSet, HashSet<u64>);
 
 impl Writing {
-    /// Must be called on the runtime that connections live on.
-    pub fn new(target: Target, seq: Arc<AtomicI64>, options: &Options) -> Self {
+    pub fn new(
+        target: Target,
+        seq: Arc<AtomicI64>,
+        unmerged: Arc<AtomicUsize>,
+        options: &Options,
+    ) -> Self {
         let lock = format!("select pg_advisory_xact_lock({LOCK})");
         let begin = if target.keeps_settings() {
             format!("begin isolation level read committed; {lock}")
@@ -68,15 +77,25 @@ impl Writing {
             format!("begin isolation level read committed; {settings}; {lock}")
         };
         Self {
-            runtime: Handle::current(),
+            runtime: None,
             target,
             conn: None,
             begin,
             seq,
+            unmerged,
             replies_kept_us: i64::try_from(options.replies_kept.as_micros()).unwrap_or(i64::MAX),
             swept: Instant::now(),
             interned: Interned::default(),
         }
+    }
+
+    fn runtime(&mut self) -> Result<Arc<Runtime>> {
+        if let Some(runtime) = &self.runtime {
+            return Ok(Arc::clone(runtime));
+        }
+        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let made = Arc::new(made.map_err(|error| Error::Driver(Box::new(error)))?);
+        Ok(Arc::clone(self.runtime.insert(made)))
     }
 
     /// Tries until it is done, refused, or too long ago.
@@ -146,7 +165,8 @@ impl Writing {
                 return Ok(replies);
             }
         }
-        let (snapshot, buckets) = load(conn, &self.begin, submissions).await?;
+        let numbers = |user: &UserId| self.interned.users.peek(user).copied();
+        let (snapshot, buckets) = load(conn, &self.begin, submissions, &numbers).await?;
         let (replies, write) = decide(submissions, snapshot);
         if write.is_empty() {
             conn.batch("commit").await?;
@@ -170,6 +190,7 @@ impl Writing {
 
     fn finish_commit(&mut self, write: &WriteSet, fresh: HashSet<u64>) {
         self.interned.remember(fresh);
+        self.unmerged.fetch_add(write.rows.len(), Ordering::Relaxed);
         if let Some(last) = write.events.last() {
             self.seq.fetch_max(last.seq.0, Ordering::AcqRel);
         }
@@ -179,8 +200,10 @@ impl Writing {
 /// What holds for commits; `set` is how it is set.
 fn settings(set: &str) -> String {
     // The tables grow from nothing while nobody has counted their rows yet, so that a plan might
-    // read them whole; every question here is one that an index answers.
+    // read them whole; every question here is one that an index answers. New words and terms
+    // stay in a list until they are merged, which is not to be done while others wait.
     [
+        format!("{set} gin_pending_list_limit = {}", merge::LIST_KB_MAX),
         format!("{set} lock_timeout = {TURN_MAX_MS}"),
         format!("{set} statement_timeout = {}", COMMIT_MAX.as_millis()),
         format!("{set} idle_in_transaction_session_timeout = {TURN_MAX_MS}"),
@@ -203,10 +226,10 @@ async fn send(
     let parts = fold::parts(&changes);
     let mut batch = Batch::new(write, interned, fresh);
     let unknown = batch.unknown(write);
-    let (numbers, kept) =
+    let (numbers, folded) =
         try_join(write::intern(conn, &unknown), buckets.fold(conn, &parts)).await?;
     batch.learn(numbers);
-    let statements = write::statements(write, &parts, &kept, &mut batch)?;
+    let statements = write::statements(write, &parts, &folded, &mut batch)?;
     let params: Vec<_> = statements.iter().map(write::Statement::params).collect();
     let prepared = statements
         .iter()
@@ -251,8 +274,7 @@ fn jitter(pause: Duration) -> Duration {
 
 impl Backend for Writing {
     fn commit(&mut self, submissions: &[Submission]) -> Result<Vec<Reply>> {
-        let runtime = self.runtime.clone();
-        runtime.block_on(self.persist(submissions))
+        self.runtime()?.block_on(self.persist(submissions))
     }
 
     fn forget(&mut self) {
@@ -267,8 +289,8 @@ impl Backend for Writing {
             return;
         }
         self.swept = Instant::now();
-        let Some(conn) = &self.conn else { return };
-        let swept = self.runtime.block_on(write::sweep(conn, self.replies_kept_us));
+        let (Some(conn), Some(runtime)) = (&self.conn, &self.runtime) else { return };
+        let swept = runtime.block_on(write::sweep(conn, self.replies_kept_us));
         if let Err(error) = swept {
             tracing::warn!(%error, "old replies stay for now");
         }
@@ -277,7 +299,12 @@ impl Backend for Writing {
     fn idle(&mut self, _: &AtomicUsize) {}
 
     fn finish(&mut self) {
-        self.conn = None;
+        let Some((runtime, conn)) = self.runtime.clone().zip(self.conn.take()) else { return };
+        runtime.block_on(async {
+            drop(conn);
+            // The connection takes its leave.
+            tokio::task::yield_now().await;
+        });
     }
 }
 

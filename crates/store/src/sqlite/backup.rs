@@ -20,7 +20,7 @@ pub async fn backup_file(url: &str, target: &Path, progress: Progress<'_>) -> Re
             backup(Path::new(path), target, progress).await
         }
         Some(("postgres" | "postgresql", _)) => Err(Error::NoBackup),
-        _ => Err(Error::BadUrl { url: url.to_owned() }),
+        _ => Err(Error::BadUrl { url: crate::public_name(url) }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Copies of all books to another store.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chance::Chance;
@@ -123,7 +124,7 @@ async fn a_copy_that_is_interrupted_again_and_again_ends_as_one_that_is_not(
             let error = refused.err().ok_or("an unfinished copy was opened")?;
             assert!(error.to_string().contains("it is an unfinished copy"), "{error}");
         };
-        assert!(interrupted > 2 && copied.before > 0, "{interrupted}: {copied:?}");
+        assert!(interrupted > 1 && copied.before > 0, "{interrupted}: {copied:?}");
         assert_eq!(copied.verified.differences, []);
         let whole = Empty::make(target.on).await?;
         let uninterrupted = copy(&source.url, &whole.url).await?;
@@ -251,6 +252,34 @@ async fn a_source_that_is_not_there_is_not_made() -> Fallible<()> {
     Ok(())
 }
 
+/// All rows of all tables of a file, as texts, but for those of the indexes of words.
+fn rows(url: &str) -> Fallible<BTreeSet<String>> {
+    let file = rusqlite::Connection::open(url.trim_start_matches("sqlite:"))?;
+    let tables = "select name from pragma_table_list \
+        where schema = 'main' and type = 'table' and name not like 'sqlite_%' \
+            and name <> 'refinery_schema_history' order by name";
+    let mut tables = file.prepare(tables)?;
+    let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    assert!(tables.len() > 8, "{tables:?}");
+    let mut all = BTreeSet::new();
+    for table in tables {
+        let mut select = file.prepare(&format!("select * from {table}"))?;
+        // Rows get new numbers in places where the number only says in which order they lie.
+        let names = select.column_names().map(str::to_owned).enumerate();
+        let kept = names.filter(|(_, name)| !["pos", "reply"].contains(&name.as_str()));
+        let columns: Vec<usize> = kept.map(|(at, _)| at).collect();
+        let text = |row: &rusqlite::Row| {
+            let value = |at| row.get_ref(at).map(|value| format!("{value:?}"));
+            let row = columns.iter().copied().map(value).collect::<Result<Vec<_>, _>>()?;
+            Ok(format!("{table}: {}", row.join(" ")))
+        };
+        for row in select.query_map([], text)? {
+            all.insert(row?);
+        }
+    }
+    Ok(all)
+}
+
 /// From file to database, back, and on to another of each kind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_of_a_random_history_answer_as_their_source_and_go_on() -> Fallible<()> {
@@ -279,6 +308,10 @@ async fn copies_of_a_random_history_answer_as_their_source_and_go_on() -> Fallib
         assert_eq!((copied.before, copied.verified.differences), (0, vec![]));
         places.push(place);
     }
+    let (all, copied) = (rows(&origin.url)?, rows(&places[1].url)?);
+    let lost: Vec<_> = all.difference(&copied).take(3).collect();
+    let new: Vec<_> = copied.difference(&all).take(3).collect();
+    assert!(lost.is_empty() && new.is_empty(), "lost {lost:?}, new {new:?}");
     origin.reopen().await?;
     let mut opened = Vec::new();
     for place in &places[1..4] {
@@ -292,11 +325,12 @@ async fn copies_of_a_random_history_answer_as_their_source_and_go_on() -> Fallib
         questions::one(&both, &mut chance, &known).await?;
     }
     assert!(!known.keyed.is_empty(), "no keys");
+    // What was refused may be done now, but by all of them.
     for submission in known.keyed.iter().take(40) {
-        let [one, other] = [&both.sqlite, &both.postgres]
-            .map(|books| (books.store.clone(), submission.clone()))
-            .map(|(store, sent)| async move { store.commit(sent).await });
-        assert_eq!(one.await?, other.await?);
+        let first_said = both.sqlite.store.commit(submission.clone()).await?;
+        for copy in [&both.postgres, &second, &first] {
+            assert_eq!(copy.store.commit(submission.clone()).await?, first_said);
+        }
     }
     assert_eq!(both.sqlite.store.seq(), both.postgres.store.seq(), "a key was paid twice");
     for copy in [second, first] {
