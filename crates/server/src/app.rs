@@ -17,9 +17,11 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::auth::{Checker, Signer, Trust};
+use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
 use crate::metrics::Metrics;
+use crate::rate::Rate;
 use crate::work::Looks;
 
 /// Who may call.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
+    /// How much callers may ask for; `None` is without limit.
+    pub rate: Option<Rate>,
     pub ledger: Ledger,
     /// Whose pages may call in a browser.
     pub origins: Origins,
@@ -95,6 +99,7 @@ impl Default for Settings {
             batches_max: 4,
             connections_max: 8_192,
             drain: Duration::from_secs(30),
+            rate: None,
             ledger: Ledger::default(),
             origins: Origins::Listed(Vec::new()),
             names: Names::ThisMachine,
@@ -112,6 +117,7 @@ struct Inner {
     checker: Checker,
     signer: Option<Signer>,
     metrics: Metrics,
+    limits: Option<Arc<Limits>>,
     working: AtomicUsize,
     batches: Semaphore,
     stopping: AtomicBool,
@@ -153,12 +159,15 @@ impl App {
         };
         let (checker, signer) = (Checker::new(&trust)?, Signer::new(&trust));
         let batches = Semaphore::new(settings.batches_max);
+        let metrics = Metrics::new();
+        let limits = settings.rate.clone().map(|rate| Arc::new(Limits::new(rate, &metrics)));
         Ok(Self(Arc::new(Inner {
             store,
             settings,
             checker,
             signer,
-            metrics: Metrics::new(),
+            metrics,
+            limits,
             working: AtomicUsize::new(0),
             batches,
             stopping: AtomicBool::new(false),
@@ -201,6 +210,10 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Arc<Limits>> {
+        self.0.limits.as_ref()
     }
 
     pub(crate) fn settle(&self) -> &Notify {

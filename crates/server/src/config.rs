@@ -2,6 +2,7 @@
 //! a file, the environment and flags override it, in this order, and an unknown key is an error.
 
 mod layers;
+mod rate;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::http::{Names, Origins};
 use crate::{app, telemetry, tls};
 
 pub use layers::{Effective, Flag, Origin, Sources};
+pub use rate::Rate;
 
 /// The documented defaults.
 pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
@@ -42,6 +44,7 @@ pub struct Config {
     pub tls: Tls,
     pub cors: Cors,
     pub limits: Limits,
+    pub rate: Rate,
     pub auth: Auth,
     pub feed: Feed,
     pub ledger: Ledger,
@@ -333,11 +336,8 @@ impl Config {
     pub fn app_settings(&self) -> Result<app::Settings, Error> {
         let limits = &self.limits;
         let trust = self.trust()?;
-        let auth = if trust.is_empty() {
-            app::Auth::Development
-        } else {
-            app::Auth::Trust(Box::new(trust))
-        };
+        let is_open = trust.is_empty();
+        let auth = if is_open { app::Auth::Development } else { app::Auth::Trust(Box::new(trust)) };
         Ok(app::Settings {
             vocabulary: self.vocabulary(),
             auth,
@@ -350,6 +350,7 @@ impl Config {
             batches_max: limits.batches,
             connections_max: limits.connections,
             drain: Duration::from_secs(limits.drain_s),
+            rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
             origins: self.origins(),
             names: if self.is_public() { Names::Any } else { Names::ThisMachine },
@@ -415,6 +416,7 @@ impl Config {
             return Err(("replica", expected.to_owned()));
         }
         self.check_transport()?;
+        self.rate.check()?;
         if !self.auth.jwks_url.is_empty() && self.key_set().is_none() {
             let expected = "an https:// URL (http:// only on this machine)";
             return Err(("auth.jwks_url", expected.to_owned()));
@@ -526,6 +528,51 @@ mod tests {
             (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
         );
         assert_eq!(ours.ledger, theirs.ledger);
+        assert!(ours.rate.is_none() && theirs.rate.is_none());
+    }
+
+    #[test]
+    fn requests_are_limited_as_soon_as_others_can_send_some() {
+        let is_limited = |pairs: &[(&str, &str)]| {
+            with(pairs).expect("valid").config.app_settings().expect("settings").rate.is_some()
+        };
+        let secret = ("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(!is_limited(&[]));
+        assert!(is_limited(&[secret]));
+        assert!(is_limited(&[("DAYBOOK_LISTEN", "0.0.0.0:8000")]));
+        assert!(is_limited(&[("DAYBOOK_RATE_LIMIT", "on")]));
+        assert!(!is_limited(&[("DAYBOOK_RATE_LIMIT", "off"), secret]));
+    }
+
+    #[test]
+    fn the_limits_of_rates_are_read() {
+        let set = with(&[
+            ("DAYBOOK_RATE_LIMIT", "on"),
+            ("DAYBOOK_RATE_USER_WRITES", "7"),
+            ("DAYBOOK_RATE_ADDRESS_READS", "0"),
+            ("DAYBOOK_RATE_PROXIES", "10.0.0.0/8, ::1"),
+            ("DAYBOOK_RATE_PROXY_HEADER", "Forwarded"),
+        ]);
+        let settings = set.expect("valid").config.app_settings().expect("settings");
+        let rate = settings.rate.expect("limits");
+        assert_eq!((rate.user.writes, rate.address.reads), (7, 0));
+        assert_eq!(rate.proxies.trusted.len(), 2);
+        assert_eq!(rate.proxies.header, crate::http::address::ProxyHeader::Forwarded);
+        for (name, value, expected) in [
+            ("DAYBOOK_RATE_LIMIT", "yes", "`rate.limit` must be auto, on or off"),
+            ("DAYBOOK_RATE_WINDOW_S", "0", "`rate.window_s` must be a whole number from 1 on"),
+            ("DAYBOOK_RATE_WINDOW_S", "86401", "`rate.window_s` must be at most 86400"),
+            (
+                "DAYBOOK_RATE_USER_READS",
+                "1000000001",
+                "`rate.user_reads` must be at most 1000000000",
+            ),
+            ("DAYBOOK_RATE_BUDGETS", "100000001", "`rate.budgets` must be at most 100000000"),
+            ("DAYBOOK_RATE_PROXIES", "10.0.0.1/8", "`rate.proxies` must be a list of addresses"),
+            ("DAYBOOK_RATE_PROXY_HEADER", "x-real-ip", "`rate.proxy_header` must be x-forwarded"),
+        ] {
+            assert!(said(&[(name, value)]).starts_with(expected), "{}", said(&[(name, value)]));
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Every route on one page, and the one stack of middleware around them.
 
 mod accounts;
+pub mod address;
 mod answer;
 mod auth;
 mod batch;
 mod books;
 mod browser;
+pub(crate) mod budget;
 pub mod caller;
 mod changes;
 mod docs;

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod config;
 pub mod http;
 mod metrics;
+pub mod rate;
 mod serve;
 pub mod telemetry;
 pub mod tls;

@@ -77,6 +77,19 @@ impl Metrics {
         })
     }
 
+    /// Counts the requests that a budget refused.
+    pub fn rate_limited(&self, budget: String) -> Counter {
+        with_local_recorder(
+            &self.recorder,
+            || counter!("daybook_rate_limited_total", "budget" => budget),
+        )
+    }
+
+    /// Counts the budgets that were forgotten for want of room.
+    pub fn budgets_forgotten(&self) -> Counter {
+        with_local_recorder(&self.recorder, || counter!("daybook_rate_budgets_forgotten_total"))
+    }
+
     /// Takes over how the store is.
     pub fn observe_store(&self, status: &daybook_store::Status) {
         self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
@@ -139,6 +152,11 @@ fn describe() {
     describe_counter!("daybook_requests_total", "requests answered, by route and status class");
     describe_histogram!("daybook_request_duration_seconds", Unit::Seconds, "time to answer");
     describe_counter!("daybook_commits_total", "submissions that the store decided");
+    describe_counter!("daybook_rate_limited_total", "requests over a rate limit, by budget");
+    describe_counter!(
+        "daybook_rate_budgets_forgotten_total",
+        "budgets forgotten before they were full; see `rate.budgets`"
+    );
     describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
     describe_gauge!("daybook_event_seq", "the newest event");

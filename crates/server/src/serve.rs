@@ -4,12 +4,14 @@ mod patience;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -158,9 +160,10 @@ impl Server {
             else {
                 return;
             };
-            let stream = match self.stop.run_until_cancelled(listener.tcp.accept()).await {
+            let accepted = self.stop.run_until_cancelled(listener.tcp.accept()).await;
+            let (stream, peer) = match accepted {
                 None => return,
-                Some(Ok((stream, _))) => stream,
+                Some(Ok(accepted)) => accepted,
                 Some(Err(error)) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -169,38 +172,39 @@ impl Server {
             };
             let (server, tls) = (self.clone(), listener.tls.clone());
             self.connections.spawn(async move {
-                let connection = server.connection(stream, tls.as_deref());
+                let connection = server.connection(stream, peer, tls.as_deref());
                 server.cut.run_until_cancelled(connection).await;
                 drop(place);
             });
         }
     }
 
-    async fn connection(&self, stream: TcpStream, tls: Option<&Tls>) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot turn off Nagle's algorithm");
         }
         let Some(tls) = tls else {
-            return self.talk(stream, false).await;
+            return self.talk(stream, peer, false).await;
         };
         // Whoever is still shaking hands when the server ends has not asked anything.
         let begin = tokio::time::timeout(self.head_timeout, tls.accept(stream));
         match self.stop.run_until_cancelled(begin).await {
-            Some(Ok(Ok(Some(stream)))) => self.talk(stream, true).await,
+            Some(Ok(Ok(Some(stream)))) => self.talk(stream, peer, true).await,
             Some(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
             Some(Err(_elapsed)) => tracing::debug!("a TLS handshake took too long"),
             Some(Ok(Ok(None))) | None => {}
         }
     }
 
-    async fn talk<S>(&self, stream: S, encrypted: bool)
+    async fn talk<S>(&self, stream: S, peer: SocketAddr, encrypted: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let asked = Arc::new(Asked::default());
         let service = service_fn({
             let (asked, router) = (asked.clone(), self.router.clone());
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
                 asked.note(&request);
                 // A browser that notes "localhost" would ask everything on this machine by TLS.
                 let only_tls = encrypted && !is_this_machine(&request);

@@ -16,7 +16,20 @@ const FILE_VARIABLE: &str = "DAYBOOK_CONFIG";
 const FILE_DEFAULT: &str = "daybook.toml";
 
 /// Numbers whose zero turns something off.
-const MAY_BE_ZERO: &[&str] = &["ledger.verify_interval_s", "limits.start_wait_s"];
+const MAY_BE_ZERO: &[&str] = &[
+    "ledger.verify_interval_s",
+    "limits.start_wait_s",
+    "rate.address_reads",
+    "rate.address_writes",
+    "rate.address_batch_items",
+    "rate.address_tokens",
+    "rate.user_reads",
+    "rate.user_writes",
+    "rate.user_batch_items",
+    "rate.service_reads",
+    "rate.service_writes",
+    "rate.service_batch_items",
+];
 
 /// Who set a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

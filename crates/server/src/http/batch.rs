@@ -1,5 +1,7 @@
 //! Many items in one request: a JSON array, or one JSON object a line.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -9,6 +11,7 @@ use daybook_core::{Action, NewTransaction, Outcome, Rejection, Reply};
 use serde_json::value::RawValue;
 
 use super::answer;
+use super::budget::Meter;
 use super::caller::{Caller, CanWrite};
 use super::error::{Error, Problem, Result};
 use super::limit;
@@ -75,9 +78,16 @@ pub(super) async fn commit(
     let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotUtf8)?;
     let read = {
         let app = app.clone();
+        let meter = parts.extensions.get::<Arc<Meter>>().cloned();
         move || {
             let key = key.bind(&caller, text.as_bytes());
-            Ok::<_, Error>((key, form.read(&text, &caller, &app, items)?))
+            let texts = form.split(&text)?;
+            if let Some(meter) = meter {
+                meter.pay_for_items(texts.len())?;
+            }
+            let actions = texts.into_iter().map(|item| (items.read)(item, &caller, &app));
+            let actions = actions.map(|action| action.unwrap_or_else(Action::Refused));
+            Ok::<_, Error>((key, actions.collect()))
         }
     };
     let large = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| {
@@ -131,7 +141,7 @@ impl Form {
         Err(Error::UnsupportedMediaType { expected: "application/json or application/x-ndjson" })
     }
 
-    fn read(self, text: &str, caller: &Caller, app: &App, kind: Items) -> Result<Vec<Action>> {
+    fn split(self, text: &str) -> Result<Vec<&str>> {
         let items: Vec<&str> = match self {
             Self::Array => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
@@ -149,8 +159,7 @@ impl Form {
         if items.len() > BATCH_ITEMS_MAX {
             return Err(Error::BatchTooLong { max: BATCH_ITEMS_MAX });
         }
-        let items = items.into_iter().map(|item| (kind.read)(item, caller, app));
-        Ok(items.map(|item| item.unwrap_or_else(Action::Refused)).collect())
+        Ok(items)
     }
 }
 

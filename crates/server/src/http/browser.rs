@@ -9,6 +9,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::answer::{COMMIT_SEQ, REPLAYED};
 use super::books::MIN_COMMIT_SEQ;
+use super::budget;
 use super::error::Error;
 use super::observe::{PROCESS_TIME, REQUEST_ID};
 use super::request::IDEMPOTENCY_KEY;
@@ -47,11 +48,11 @@ const ANSWERED: [HeaderName; 14] = [
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
     HeaderName::from_static("preference-applied"),
-    HeaderName::from_static("ratelimit"),
-    HeaderName::from_static("ratelimit-policy"),
-    HeaderName::from_static("ratelimit-limit"),
-    HeaderName::from_static("ratelimit-remaining"),
-    HeaderName::from_static("ratelimit-reset"),
+    budget::RATE_LIMIT,
+    budget::RATE_LIMIT_POLICY,
+    budget::LIMIT,
+    budget::REMAINING,
+    budget::RESET,
     COMMIT_SEQ,
     REPLAYED,
     PROCESS_TIME,

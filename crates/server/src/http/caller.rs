@@ -8,6 +8,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use daybook_core::UserId;
 
+use super::budget::Meter;
 use super::error::{Error, Result};
 use crate::app::App;
 use crate::auth::{BadToken, Identity, Scope, Subject};
@@ -103,6 +104,9 @@ impl Caller {
         let caller = Self::Known(app.checker().check(token).await?);
         if let (Some(user), Some(speaker)) = (caller.user(), parts.extensions.get::<Speaker>()) {
             speaker.0.get_or_init(|| user.clone());
+        }
+        if let Some(meter) = parts.extensions.get::<Arc<Meter>>() {
+            meter.pay_as(&caller)?;
         }
         Ok(caller)
     }

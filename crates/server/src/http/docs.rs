@@ -35,7 +35,10 @@ const ABOUT: &str = "The one place where every transaction of a user ends up: re
     searchable and counted the moment the answer is sent.\n\n\
     Times are RFC 3339 in UTC with microseconds. Amounts are exact and never go through a binary \
     float. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Every answer \
-    carries `X-Request-ID` and `X-Process-Time`.";
+    carries `X-Request-ID` and `X-Process-Time`.\n\n\
+    Where requests are limited, each answer says in `RateLimit`, `RateLimit-Policy` and \
+    `X-RateLimit-Limit`, `-Remaining` and `-Reset` how the budget stands that has least left; a \
+    request over it is answered with 429 and `Retry-After`.";
 
 /// The document without its calls.
 pub fn base() -> OpenApi {
@@ -52,6 +55,7 @@ pub fn base() -> OpenApi {
         .components(Some(
             ComponentsBuilder::new()
                 .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .response_from::<super::schema::RateLimited>()
                 .build(),
         ))
         // A development server lets callers in without a token.

@@ -11,6 +11,7 @@ use daybook_store as store;
 use serde::Serialize;
 
 use crate::auth::BadToken;
+use crate::rate::{Budget, Party};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -70,6 +71,11 @@ pub enum Error {
          use the command `daybook token`"
     )]
     TokensOff,
+    #[error(
+        "this {} has used up its {} for now; send the request again in {wait_s} s",
+        party.name(), budget.name().replace('-', " ")
+    )]
+    RateLimited { party: Party, budget: Budget, wait_s: u32 },
     #[error("this server has seen the log up to {seq} only; ask again shortly")]
     Behind { seq: EventSeq },
     #[error(
@@ -210,6 +216,8 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         use StatusCode as S;
+        let wait_s =
+            if let Error::RateLimited { wait_s, .. } = &error { Some(*wait_s) } else { None };
         let (status, code) = match error {
             Error::Rejected(rejection) => return refused(rejection),
             Error::Query(error) => return unasked(error),
@@ -239,6 +247,7 @@ impl From<Error> for Problem {
             Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
+            Error::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
             Error::ForeignHost { .. } => (S::FORBIDDEN, "FOREIGN_HOST"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
@@ -246,7 +255,7 @@ impl From<Error> for Problem {
             Error::TimedOut => (S::SERVICE_UNAVAILABLE, "TIMED_OUT"),
             Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
         };
-        let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);
+        let retry_after_s = wait_s.or((status == S::SERVICE_UNAVAILABLE).then_some(1));
         Self { retry_after_s, ..Self::new(status, code, error.to_string()) }
     }
 }

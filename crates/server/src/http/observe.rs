@@ -15,10 +15,11 @@ use futures_util::FutureExt;
 use tower::{Layer, Service};
 
 use super::browser;
+use super::budget::Meter;
 use super::caller::Speaker;
 use super::error::{Error, Problem};
 use super::request::is_visible;
-use crate::app::App;
+use crate::app::{App, Place};
 use crate::metrics::Routes;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -62,18 +63,14 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let seen = Seen::new(&mut request);
-        let place = if seen.is_operational() { None } else { Some(self.with.app.enter()) };
-        let refused = browser::refuse_foreign(&self.with.app, &request).err();
-        let answer = self.inner.call(request);
         let Observe { app, routes } = self.with.clone();
+        let mut seen = Seen::new(&mut request);
+        let admitted = seen.admit(&app, &mut request);
+        let answer = admitted.map(|place| (place, self.inner.call(request)));
         Box::pin(async move {
-            let response = match (refused, &place) {
-                (Some(error), _) => error.into_response(),
-                (None, Some(None)) => Error::Overloaded.into_response(),
-                (None, None | Some(Some(_))) => {
-                    within(app.settings().request_timeout, answer).await
-                }
+            let response = match answer {
+                Err(error) => error.into_response(),
+                Ok((_place, answer)) => within(app.settings().request_timeout, answer).await,
             };
             Ok(seen.finish(response, &routes))
         })
@@ -101,6 +98,8 @@ struct Seen {
     id: HeaderValue,
     /// Only when somebody will read the log line.
     speaker: Option<Speaker>,
+    /// Only when requests are limited.
+    meter: Option<Arc<Meter>>,
 }
 
 impl Seen {
@@ -116,7 +115,22 @@ impl Seen {
             route: request.extensions().get::<MatchedPath>().cloned(),
             id: request_id(request.headers()),
             speaker,
+            meter: None,
         }
+    }
+
+    /// Lets the request pay, and take a place among the others. Who has used up a budget takes
+    /// none.
+    fn admit(&mut self, app: &App, request: &mut Request) -> Result<Option<Place>, Error> {
+        if let Some(limits) = app.limits().filter(|_| !self.is_operational()) {
+            let meter = self.meter.insert(Meter::begin(limits, self.route(), request));
+            meter.pay_as_address(request)?;
+        }
+        browser::refuse_foreign(app, request)?;
+        if self.is_operational() {
+            return Ok(None);
+        }
+        app.enter().map(Some).ok_or(Error::Overloaded)
     }
 
     fn route(&self) -> Option<&str> {
@@ -151,6 +165,9 @@ impl Seen {
             headers.insert(PROCESS_TIME, seconds);
         }
         headers.insert(REQUEST_ID, self.id.clone());
+        if let Some(meter) = &self.meter {
+            meter.put(headers);
+        }
         let status = response.status();
         routes.get(self.route()).count(status, duration);
         self.log(status, duration, problem.as_ref());

@@ -133,6 +133,8 @@ async fn listed_origins_may_call_and_read() {
             "location",
             "retry-after",
             "ratelimit",
+            "ratelimit-policy",
+            "x-ratelimit-remaining",
             "idempotent-replayed",
         ] {
             assert!(exposed.split(',').any(|found| found == name), "{name}: {exposed}");

@@ -25,6 +25,10 @@ fn every_call_has_an_id_and_documents_its_errors() {
                 .iter()
                 .filter(|(status, _)| status.starts_with(['4', '5']) && *status != "503");
             for (status, problem) in problems {
+                let problem = match problem["$ref"].as_str().and_then(|r| r.strip_prefix('#')) {
+                    Some(pointer) => document.pointer(pointer).expect("a shared answer"),
+                    None => problem,
+                };
                 let content = problem["content"].as_object().expect("a body");
                 let known = ["application/problem+json", "application/json"];
                 assert!(
@@ -38,6 +42,19 @@ fn every_call_has_an_id_and_documents_its_errors() {
     ids.sort();
     ids.dedup();
     assert_eq!((ids.len(), count), (30, 30));
+}
+
+#[test]
+fn every_call_but_the_probes_may_be_answered_with_429() {
+    let document = serde_json::to_value(daybook_server::http::openapi()).expect("JSON");
+    for (path, calls) in document["paths"].as_object().expect("paths") {
+        for (method, call) in calls.as_object().expect("calls") {
+            let is_limited = call["tags"] != serde_json::json!(["operations"]);
+            assert_eq!(call["responses"]["429"].is_object(), is_limited, "{method} {path}");
+        }
+    }
+    let headers = &document["components"]["responses"]["RateLimited"]["headers"];
+    assert_eq!(headers.as_object().expect("headers").len(), 6);
 }
 
 #[test]

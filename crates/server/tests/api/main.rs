@@ -27,6 +27,7 @@ mod list;
 mod logs;
 mod matrix;
 mod operations;
+mod rate;
 mod search;
 mod serving;
 mod statistics;

@@ -82,6 +82,25 @@ async fn a_request_over_a_socket_is_answered() {
 }
 
 #[tokio::test]
+async fn a_request_counts_for_the_address_of_its_connection() {
+    let (mut rate, _) = crate::rate::rate(60);
+    rate.address.reads = 1;
+    let server = server(Settings { rate: Some(rate), ..Settings::default() }).await;
+    let request =
+        "GET /nowhere HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
+    let mut stream = server.connect().await;
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 404");
+    drop(stream);
+    let close = request.replace("host: localhost", "host: localhost\r\nconnection: close");
+    let answer = server.say(close.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_client_that_sends_no_head_is_let_go() {
     let settings = Settings { read_timeout: Duration::from_millis(100), ..Settings::default() };
     let server = server(settings).await;

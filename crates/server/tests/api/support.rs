@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
@@ -217,6 +219,13 @@ impl Call<'_> {
 
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sends it over a connection from this address.
+    pub fn from(mut self, address: &str) -> Self {
+        let ip: IpAddr = address.parse().expect(address);
+        self.head = self.head.extension(ConnectInfo(SocketAddr::new(ip, 4_711)));
+        self
     }
 
     pub fn json(self, body: impl Into<Bytes>) -> Self {

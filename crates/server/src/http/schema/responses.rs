@@ -1,6 +1,6 @@
 //! What calls answer, and what they answer instead.
 
-use utoipa::IntoResponses;
+use utoipa::{IntoResponses, ToResponse};
 
 use super::{BatchBody, Problem, TransactionBody};
 
@@ -47,6 +47,20 @@ pub struct Erased;
 ))]
 pub struct BatchDone(BatchBody);
 
+/// More than an address, a user or a service may send. Try again after `Retry-After` seconds.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json", headers(
+    ("Retry-After" = u32, description = "Seconds until this request can be answered."),
+    ("RateLimit" = String, description = "The budget that has least left, as in \
+     `\"user-reads\";r=57;t=1`: `r` may be used now, and as much again comes back in `t` seconds."),
+    ("RateLimit-Policy" = String, description = "What the budget is, as in \
+     `\"user-reads\";q=6000;w=60`: `q` in `w` seconds."),
+    ("X-RateLimit-Limit" = u32, description = "The same as `q`."),
+    ("X-RateLimit-Remaining" = u32, description = "The same as `r`."),
+    ("X-RateLimit-Reset" = u32, description = "Seconds until the budget is full again."),
+))]
+pub struct RateLimited(Problem);
+
 /// What a call that reads may answer instead.
 #[derive(IntoResponses)]
 pub enum ReadProblems {
@@ -65,6 +79,8 @@ pub enum ReadProblems {
     /// A parameter breaks a rule; every broken one is named.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+    #[response(status = 429)]
+    TooMany(#[ref_response] RateLimited),
     /// The server failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Failed(Problem),
@@ -106,6 +122,8 @@ pub enum WriteProblems {
     /// In the ledger also: too little money, or accounts of different currencies.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+    #[response(status = 429)]
+    TooMany(#[ref_response] RateLimited),
     /// The server failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Failed(Problem),
@@ -136,6 +154,8 @@ pub enum BodyProblems {
     /// The body's `Content-Type` is none that this call reads.
     #[response(status = 415, content_type = "application/problem+json")]
     WrongType(Problem),
+    #[response(status = 429)]
+    TooMany(#[ref_response] RateLimited),
     /// The server failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Failed(Problem),
