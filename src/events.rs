@@ -102,7 +102,11 @@ async fn write(args: &Args, store: &Arc<dyn Store>) -> anyhow::Result<()> {
         if let Err(error) = print(&events) {
             break Err(error);
         }
-        follower.done(last.seq).await?;
+        // A store that is away must not keep the program from ending; then the page comes again.
+        tokio::select! {
+            () = told.recv() => break Ok(()),
+            done = follower.done(last.seq) => done?,
+        }
     };
     follower.release().await?;
     written

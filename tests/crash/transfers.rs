@@ -98,9 +98,9 @@ fn of_two_servers_on_one_database_one_dies_and_nothing_is_lost_or_done_twice() {
                 dying.into_iter().chain([living]).for_each(|client| teller.work(client));
             });
         }
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(1_500));
         first.kill();
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(1_500));
         second.kill();
     });
     place.rest();

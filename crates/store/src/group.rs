@@ -135,6 +135,7 @@ impl<B: Backend> Thread<B> {
                 Ok(Task::Run(errand)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.run_errand(errand);
+                    self.backend.tidy();
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.backend.tidy();

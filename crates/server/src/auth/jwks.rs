@@ -104,10 +104,16 @@ impl Jwks {
                 }
             }
             Need::Key => {
-                let _fetching = self.fetching.lock().await;
+                let fetching = Arc::clone(&self.fetching).lock_owned().await;
                 // Whoever waited finds what the one before has brought.
                 if self.need(wanted) == Need::Key {
-                    self.refresh().await;
+                    let this = Arc::clone(self);
+                    // A task of its own, which goes on when the one who asked is gone.
+                    let fetched = tokio::spawn(async move {
+                        this.refresh().await;
+                        drop(fetching);
+                    });
+                    drop(fetched.await);
                 }
             }
         }
@@ -130,12 +136,11 @@ impl Jwks {
     }
 
     async fn refresh(&self) {
-        self.known.write().tried = Some(Instant::now());
-        match self.fetch().await {
-            Ok(keys) => {
-                let mut known = self.known.write();
-                (known.keys, known.fetched) = (keys.into(), Some(Instant::now()));
-            }
+        let fetched = self.fetch().await;
+        let mut known = self.known.write();
+        known.tried = Some(Instant::now());
+        match fetched {
+            Ok(keys) => (known.keys, known.fetched) = (keys.into(), known.tried),
             Err(error) => {
                 let source = std::error::Error::source(&error);
                 tracing::warn!(%error, source, "the issuer's keys stay as they are");

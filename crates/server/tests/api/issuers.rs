@@ -253,12 +253,14 @@ fn jwk(id: &str, algorithm: Theirs, key: &EncodingKey) -> Value {
 #[tokio::test]
 async fn a_key_set_is_fetched_once_and_again_for_a_key_that_is_new() {
     let issuer = Issuer::start(Behaviour::Keys(json!([jwk("one", Theirs::RS256, &rsa())]))).await;
-    let api = issuer.trusted().await;
     let one = sign(Theirs::RS256, Some("one"), &rsa(), &ann());
-    // Many at once cause one fetch.
-    let calls = futures_util::future::join_all((0..20).map(|_| me(&api, &one))).await;
+    // Many at once cause one fetch, and all of them wait for it.
+    let patient = issuer.trusted_with(Duration::from_secs(10)).await;
+    let calls = futures_util::future::join_all((0..20).map(|_| me(&patient, &one))).await;
     assert!(calls.iter().all(|(status, _)| *status == 200), "{calls:?}");
     assert_eq!(issuer.asked(), 1);
+    let api = issuer.trusted().await;
+    assert_eq!(me(&api, &one).await.0, 200);
     // The issuer changes its key.
     let two = sign(Theirs::ES256, Some("two"), &ec(), &ann());
     assert_eq!(me(&api, &two).await.0, 401);

@@ -216,7 +216,12 @@ async fn every_route_has_a_rule_and_keeps_it() {
                 let (found, wanted) = (told(&answer), expected(*rule, kind));
                 let hidden = kind == Kind::Other && matches!(rule, Rule::Scope(_));
                 let leaks = hidden && answer.text().contains("Hush");
-                let wrong = if hidden { answer.status.is_server_error() } else { found != wanted };
+                // What a body names as another's is refused as a whole; a batch says so for each.
+                let named = ["createTransaction", "openAccount", "createTransfer"].contains(name);
+                let wrong = match hidden {
+                    true => named && found != Told::No,
+                    false => found != wanted,
+                };
                 if wrong || leaks || answer.status.is_server_error() {
                     let status = answer.status;
                     writeln!(surprises, "{name} by {kind:?}: {status}, not {wanted:?}")

@@ -113,7 +113,7 @@ async fn a_client_that_sends_no_head_is_let_go() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let settings = Settings { read_timeout: Duration::from_millis(100), ..Settings::default() };
+    let settings = Settings { read_timeout: Duration::from_millis(500), ..Settings::default() };
     let server = server(settings).await;
     let answer = server.say(post("{", 100).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
@@ -186,7 +186,7 @@ async fn http_2_without_tls_is_spoken() {
 
 /// A server that soon loses patience.
 fn impatient() -> Settings {
-    Settings { read_timeout: Duration::from_millis(100), ..Settings::default() }
+    Settings { read_timeout: Duration::from_millis(300), ..Settings::default() }
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn a_flood_of_requests_taken_back_ends_the_connection() {
         stream.send_reset(h2::Reason::CANCEL);
         drop(answer);
     }
-    let ended = tokio::time::timeout(Duration::from_secs(10), working).await.expect("it ends");
+    let ended = tokio::time::timeout(Duration::from_secs(30), working).await.expect("it ends");
     let error = ended.expect("no panic").expect_err("the server complains");
     // The reason may be lost when the server closes before it has read the rest of the flood.
     let calm = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);

@@ -123,7 +123,7 @@ async fn only_tls_asks_browsers_for_tls() {
 #[tokio::test]
 async fn those_who_speak_no_tls_hear_so_or_are_let_go() {
     let pair = Pair::new();
-    let read_timeout = Duration::from_millis(300);
+    let read_timeout = Duration::from_secs(1);
     let secured = secured(&pair, Settings { read_timeout, ..Settings::default() }).await;
     let answer = secured.server.say(post(BODY, BODY.len()).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");

@@ -134,6 +134,8 @@ impl Watch {
     /// Looks whether the replica keeps up.
     async fn look(&mut self) -> Result<bool> {
         let is_fresh = self.keeps_up().await;
+        // What comes back may be something else.
+        self.is_known &= is_fresh.is_ok();
         self.is_fresh.store(is_fresh.as_ref().is_ok_and(|fresh| *fresh), Ordering::Release);
         is_fresh
     }
@@ -151,7 +153,7 @@ impl Watch {
             self.due.pop_front();
         }
         let found = newest(&self.pool).await?;
-        self.seq.fetch_max(found, Ordering::AcqRel);
+        self.seq.store(found, Ordering::Release);
         Ok(self.due.front().is_none_or(|(_, due)| found >= *due))
     }
 

@@ -132,6 +132,8 @@ impl Writing {
         let Some(conn) = &self.conn else { return };
         if conn.is_broken() || conn.batch("rollback").await.is_err() {
             self.conn = None;
+            // The database that answers next may have lost what this one had.
+            self.interned.words.clear();
         }
     }
 

@@ -9,7 +9,7 @@ use daybook_store::{Error, Options};
 
 const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":1,
     "metadata":{"merchant_name":"Starbucks"}}"#;
-const QUERY_TIME: Duration = Duration::from_millis(300);
+const QUERY_TIME: Duration = Duration::from_millis(1_500);
 /// Long enough for a slow machine, and much shorter than for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOCK: &str = "begin; lock table transactions, users in access exclusive mode";
