@@ -74,7 +74,7 @@ pub enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub subject: Subject,
-    /// The scopes that the token carries; a user's token without any may read and write.
+    /// What the token allows; a user's token that says nothing of scopes may read and write.
     pub scopes: Vec<Scope>,
 }
 

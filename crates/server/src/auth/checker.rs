@@ -177,8 +177,9 @@ impl Checker {
     }
 
     fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, BadToken> {
-        let mut scopes = Vec::new();
+        let (mut scopes, mut is_narrowed) = (Vec::new(), false);
         for value in self.scope_claims.iter().filter_map(|name| claims.get(name)) {
+            is_narrowed = true;
             match value {
                 Value::String(names) => {
                     scopes.extend(names.split_ascii_whitespace().filter_map(Scope::from_name));
@@ -199,6 +200,9 @@ impl Checker {
             None if scopes.is_empty() => return Err(BadToken::Nobody),
             None => Subject::Service(scopes.clone()),
         };
+        if matches!(subject, Subject::User(_)) && !is_narrowed {
+            scopes.extend(Scope::OF_USERS);
+        }
         Ok(Identity { subject, scopes })
     }
 }

@@ -14,7 +14,7 @@ use super::limit::JsonBody;
 use super::request::{Params, unknown_fields};
 use super::schema::{self, BodyProblems, MeBody, ReadProblems, TokenBody, TokenRequest};
 use crate::app::App;
-use crate::auth::{Scope, Subject};
+use crate::auth::Subject;
 
 #[derive(Serialize)]
 struct Token {
@@ -76,11 +76,7 @@ struct Me {
 )]
 pub async fn me(HasToken(identity): HasToken, params: Params) -> Result<Response> {
     params.only(&[])?;
-    let scopes = match identity.scopes.as_slice() {
-        [] => Scope::OF_USERS,
-        given => given,
-    };
-    let scopes = scopes.iter().map(|scope| scope.name()).collect();
+    let scopes = identity.scopes.iter().map(|scope| scope.name()).collect();
     let user_id = match identity.subject {
         Subject::User(user) => Some(user),
         Subject::Service(_) => None,

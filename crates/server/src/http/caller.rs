@@ -80,9 +80,8 @@ impl Caller {
     fn may(self, scope: Scope) -> Result<Self> {
         let lacks = match &self {
             Self::Anyone => false,
-            Self::Known(Identity { subject, scopes }) => {
-                let unlimited = matches!(subject, Subject::User(_)) && scopes.is_empty();
-                !unlimited && !scopes.contains(&scope) && !scopes.contains(&Scope::Admin)
+            Self::Known(Identity { scopes, .. }) => {
+                !scopes.contains(&scope) && !scopes.contains(&Scope::Admin)
             }
         };
         if lacks { Err(Error::MissingScope { scope: scope.name() }) } else { Ok(self) }

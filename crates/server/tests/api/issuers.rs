@@ -160,6 +160,29 @@ async fn claims_have_the_names_that_the_issuer_gives_them() {
     assert_eq!(me(&api, &number).await.0, 401);
 }
 
+#[tokio::test]
+async fn a_token_for_something_else_opens_nothing_here() {
+    let api = trusting(public_keys()).await;
+    for (scope, status) in [
+        (None, 200),
+        (Some(json!("feed:read")), 200),
+        (Some(json!("openid feed:read")), 200),
+        (Some(json!("openid profile")), 403),
+        (Some(json!("feed:write")), 403),
+        (Some(json!("")), 403),
+        (Some(json!([])), 403),
+        (Some(json!(["feed:read"])), 200),
+    ] {
+        let mut claims = ann();
+        if let Some(scope) = &scope {
+            claims["scope"] = scope.clone();
+        }
+        let token = sign(Theirs::EdDSA, None, &ed(), &claims);
+        let answer = api.get("/transactions").token(&token).send().await;
+        assert_eq!(answer.status.as_u16(), status, "{scope:?}");
+    }
+}
+
 #[test]
 fn only_public_keys_are_taken_from_files() {
     for (text, said) in [
