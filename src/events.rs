@@ -164,7 +164,7 @@ async fn followers(store: &dyn Store, json: bool) -> anyhow::Result<()> {
     let newest = store.seq();
     let mut rows = Vec::new();
     for follower in store.followers().await? {
-        let (place, lag) = (follower.place.0, newest.0.saturating_sub(follower.place.0).max(0));
+        let (place, lag) = (follower.place.0, follower.lag(newest));
         let number = |number: i64| Json::Number(number.to_string().into());
         let row = [
             ("name", Json::String(follower.name)),

@@ -218,11 +218,7 @@ impl Config {
         let Some((host, _)) = self.listen.rsplit_once(':') else {
             return true;
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(ip) => !ip.is_loopback(),
-            Err(_) => !host.eq_ignore_ascii_case("localhost"),
-        }
+        !is_this_machine(host)
     }
 
     /// Whether somebody else's tokens are accepted.
@@ -322,10 +318,7 @@ impl Config {
     /// The URL of the key set: over HTTPS, or on this machine.
     fn key_set(&self) -> Option<Url> {
         let url = Url::parse(&self.auth.jwks_url).ok()?;
-        let is_here = match url.host_str()?.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback(),
-            Err(_) => url.host_str() == Some("localhost"),
-        };
+        let is_here = is_this_machine(url.host_str()?);
         (url.scheme() == "https" || (url.scheme() == "http" && is_here)).then_some(url)
     }
 
@@ -464,6 +457,15 @@ impl Config {
                         \"https://app.example.org\" (small letters, no path, no usual port), or \
                         \"*\" alone";
         Err(("cors.origins", expected.to_owned()))
+    }
+}
+
+/// Whether a host, an address in brackets or not, is reached from this machine only.
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

@@ -107,13 +107,26 @@ fn is_same(source: &Path, target: &Path) -> bool {
     matches!((source.canonicalize(), target.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Why a store is not opened that a copy has not filled yet.
-pub const UNFINISHED: &str =
-    "it is an unfinished copy; run the same `daybook copy` again, or remove it";
+/// Refuses a store that a copy has not filled yet.
+pub fn require_whole(name: &Path, is_unfinished: bool) -> Result<()> {
+    if !is_unfinished {
+        return Ok(());
+    }
+    let reason = "it is an unfinished copy; run the same `daybook copy` again, or remove it";
+    Err(Error::CannotOpen { path: name.to_owned(), reason: reason.to_owned() })
+}
 
-/// Why the books of an older schema are not copied.
-pub fn outdated(found: i64, known: i64) -> String {
-    format!("it is at schema {found}, this Daybook at {known}; run `daybook migrate` on it first")
+/// Refuses the books of another schema than this program's.
+pub fn require_current(name: &Path, found: i64, known: i64) -> Result<()> {
+    let refused = |reason| Error::CannotOpen { path: name.to_owned(), reason };
+    match found {
+        0 => Err(refused("it is no Daybook database".to_owned())),
+        _ if found > known => Err(Error::TooNew { path: name.to_owned(), found, known }),
+        _ if found < known => Err(refused(format!(
+            "it is at schema {found}, this Daybook at {known}; run `daybook migrate` on it first"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 pub fn refused(reason: String) -> Error {

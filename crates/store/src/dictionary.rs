@@ -1,5 +1,7 @@
 //! Which words of a user's dictionary a searched word stands for, wherever the words are kept.
 
+use std::collections::HashSet;
+
 use daybook_core::limits::{SEARCH_PREFIX_WORDS_MAX, SEARCH_TYPO_WORDS_MAX};
 use daybook_core::search::{self, Clause, Nearness, Typo, in_dictionary};
 
@@ -7,6 +9,32 @@ use crate::sql::Reach;
 
 /// How many words from the searched one on must be read to tell its beginnings.
 pub const BEGINNINGS_READ: i64 = SEARCH_PREFIX_WORDS_MAX as i64 + 2;
+
+/// Dictionary words that a writer remembers to be there; about 16 MB. A hash of 64 bits stands for
+/// each: that one of them hides a new word is less likely than one in 10^13.
+const REMEMBERED_MAX: usize = 1_000_000;
+
+/// Words that a writer knows to be in the database, so as not to look again.
+#[derive(Default)]
+pub struct Remembered(HashSet<u64>);
+
+impl Remembered {
+    pub fn contains(&self, hash: u64) -> bool {
+        self.0.contains(&hash)
+    }
+
+    /// Remembers words that a commit has made durable.
+    pub fn remember(&mut self, words: HashSet<u64>) {
+        if self.0.len() + words.len() > REMEMBERED_MAX {
+            self.forget();
+        }
+        self.0.extend(words);
+    }
+
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// What a clause stands for without a dictionary, and the word that is to be looked up in one.
 pub fn reach_of(clause: &Clause) -> (Reach, Option<&str>) {

@@ -185,6 +185,14 @@ pub struct Follower {
     pub owner: Option<String>,
 }
 
+impl Follower {
+    /// How many events up to the newest are not done yet.
+    #[must_use]
+    pub fn lag(&self, newest: EventSeq) -> i64 {
+        newest.0.saturating_sub(self.place.0).max(0)
+    }
+}
+
 /// How a store is.
 #[derive(Clone, Debug)]
 pub struct Status {

@@ -73,8 +73,8 @@ pub struct Checker {
     secret: Option<DecodingKey>,
     keys: Vec<PublicKey>,
     key_set: Option<Arc<Jwks>>,
-    algorithms: Vec<Algorithm>,
-    rules: Validation,
+    /// What tokens must be like, for each algorithm that is accepted.
+    rules: Vec<(Algorithm, Validation)>,
     user_claims: Vec<String>,
     scope_claims: Vec<String>,
 }
@@ -101,12 +101,14 @@ impl Checker {
             required.push("iss");
         }
         rules.set_required_spec_claims(&required);
+        let of = |algorithm: &Algorithm| {
+            (*algorithm, Validation { algorithms: vec![algorithm.theirs()], ..rules.clone() })
+        };
         Ok(Self {
             secret: trust.secret.as_deref().map(DecodingKey::from_secret),
             keys: trust.keys.clone(),
             key_set: trust.key_set.clone().map(Jwks::new).transpose()?.map(Arc::new),
-            algorithms: trust.algorithms.clone(),
-            rules,
+            rules: trust.algorithms.iter().map(of).collect(),
             user_claims: trust.user_claims.clone(),
             scope_claims: trust.scope_claims.clone(),
         })
@@ -122,20 +124,19 @@ impl Checker {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
         let algorithm = Algorithm::from_theirs(header.alg).ok_or(BadToken::Invalid)?;
-        if !self.algorithms.contains(&algorithm) {
-            return Err(BadToken::Invalid);
-        }
+        let rules = self.rules.iter().find(|(accepted, _)| *accepted == algorithm);
+        let (_, rules) = rules.ok_or(BadToken::Invalid)?;
         if algorithm == Algorithm::Hs256 {
             let secret = self.secret.as_ref().ok_or(BadToken::Invalid)?;
-            return self.identity(&self.claims(token, algorithm, secret)?);
+            return self.identity(&claims(token, rules, secret)?);
         }
         let id = header.kid.as_deref();
-        if let Some(found) = self.by_any(&self.keys, token, algorithm, id) {
+        if let Some(found) = self.by_any(&self.keys, token, (algorithm, rules), id) {
             return found;
         }
         let key_set = self.key_set.as_ref().ok_or(BadToken::Invalid)?;
         let keys = key_set.keys(id).await.ok_or(BadToken::KeysAway)?;
-        self.by_any(&keys, token, algorithm, id).unwrap_or(Err(BadToken::Invalid))
+        self.by_any(&keys, token, (algorithm, rules), id).unwrap_or(Err(BadToken::Invalid))
     }
 
     /// Checks a token with each key that may have signed it; `None` when none of them has.
@@ -143,7 +144,7 @@ impl Checker {
         &self,
         keys: &[PublicKey],
         token: &str,
-        algorithm: Algorithm,
+        (algorithm, rules): (Algorithm, &Validation),
         id: Option<&str>,
     ) -> Option<Result<Identity, BadToken>> {
         // A key checks the one algorithm of its kind: a public key never counts as a secret.
@@ -151,29 +152,10 @@ impl Checker {
             let named = key.id.as_deref().zip(id);
             key.algorithm == algorithm && named.is_none_or(|(its, named)| its == named)
         };
-        keys.iter().filter(fits).find_map(|key| match self.claims(token, algorithm, &key.key) {
+        keys.iter().filter(fits).find_map(|key| match claims(token, rules, &key.key) {
             Err(BadToken::Invalid) => None,
             claims => Some(claims.and_then(|claims| self.identity(&claims))),
         })
-    }
-
-    fn claims(
-        &self,
-        token: &str,
-        algorithm: Algorithm,
-        key: &DecodingKey,
-    ) -> Result<Map<String, Value>, BadToken> {
-        let rules = Validation { algorithms: vec![algorithm.theirs()], ..self.rules.clone() };
-        match jsonwebtoken::decode(token, key, &rules) {
-            Ok(data) => Ok(data.claims),
-            Err(error) => Err(match error.kind() {
-                ErrorKind::ExpiredSignature => BadToken::Expired,
-                ErrorKind::ImmatureSignature => BadToken::NotYet,
-                ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => BadToken::Elsewhere,
-                // The library's list is open; whatever else it says, the token is no good.
-                _ => BadToken::Invalid,
-            }),
-        }
     }
 
     fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, BadToken> {
@@ -204,5 +186,23 @@ impl Checker {
             scopes.extend(Scope::OF_USERS);
         }
         Ok(Identity { subject, scopes })
+    }
+}
+
+/// What a token says, when this key has signed it and the rules are kept.
+fn claims(
+    token: &str,
+    rules: &Validation,
+    key: &DecodingKey,
+) -> Result<Map<String, Value>, BadToken> {
+    match jsonwebtoken::decode(token, key, rules) {
+        Ok(data) => Ok(data.claims),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::ExpiredSignature => BadToken::Expired,
+            ErrorKind::ImmatureSignature => BadToken::NotYet,
+            ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => BadToken::Elsewhere,
+            // The library's list is open; whatever else it says, the token is no good.
+            _ => BadToken::Invalid,
+        }),
     }
 }

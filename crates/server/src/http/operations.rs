@@ -137,7 +137,7 @@ async fn followers(app: &App) -> BTreeMap<String, Following> {
     let Ok(Ok(found)) = asked.await else { return BTreeMap::new() };
     let newest = app.store().seq();
     let following = |follower: daybook_store::Follower| {
-        let lag = newest.0.saturating_sub(follower.place.0).max(0);
+        let lag = follower.lag(newest);
         app.metrics().observe_follower(&follower.name, lag);
         let is_owned = follower.owner.is_some();
         (follower.name, Following { place: follower.place, lag, is_owned })

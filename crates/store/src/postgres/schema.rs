@@ -67,14 +67,7 @@ pub fn known() -> i64 {
 /// # Errors
 /// That, and what the server says.
 pub async fn require_current(conn: &Conn, target: &Target) -> Result<()> {
-    let path = || target.name.clone().into();
-    let refused = |reason| Error::CannotOpen { path: path(), reason };
-    match (version(conn).await?, known()) {
-        (0, _) => Err(refused("it is no Daybook database".to_owned())),
-        (found, known) if found > known => Err(Error::TooNew { path: path(), found, known }),
-        (found, known) if found < known => Err(refused(crate::copy::outdated(found, known))),
-        _ => Ok(()),
-    }
+    crate::copy::require_current(target.name.as_ref(), version(conn).await?, known())
 }
 
 /// Refuses a database that holds a part of the books.
@@ -82,11 +75,7 @@ pub async fn require_current(conn: &Conn, target: &Target) -> Result<()> {
 /// # Errors
 /// That, and what the server says.
 pub async fn require_whole(conn: &Conn, target: &Target) -> Result<()> {
-    if is_unfinished(conn).await? {
-        let reason = crate::copy::UNFINISHED.to_owned();
-        return Err(Error::CannotOpen { path: target.name.clone().into(), reason });
-    }
-    Ok(())
+    crate::copy::require_whole(target.name.as_ref(), is_unfinished(conn).await?)
 }
 
 /// Whether the database is the target of a copy that has not ended.

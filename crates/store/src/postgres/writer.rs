@@ -21,6 +21,7 @@ use super::merge;
 use super::target::Target;
 use super::write;
 use crate::codec::corrupt;
+use crate::dictionary::Remembered;
 use crate::group::Backend;
 use crate::{Error, Options, Result, fold};
 
@@ -39,9 +40,6 @@ const PAUSE_MAX: Duration = Duration::from_millis(800);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Users whose numbers the writer remembers; about 10 MB.
 const USERS_MAX: usize = 100_000;
-/// Dictionary words that the writer remembers to be there; about 16 MB. A hash of 64 bits stands
-/// for each: that one of them hides a new word is less likely than one in 10^13.
-const WORDS_MAX: usize = 1_000_000;
 
 pub struct Writing {
     /// The writer's own, on the writer's thread, so that what the database answers need not wait
@@ -133,7 +131,7 @@ impl Writing {
         if conn.is_broken() || conn.batch("rollback").await.is_err() {
             self.conn = None;
             // The database that answers next may have lost what this one had.
-            self.interned.words.clear();
+            self.interned.words.forget();
         }
     }
 
@@ -191,7 +189,7 @@ impl Writing {
     }
 
     fn finish_commit(&mut self, write: &WriteSet, fresh: HashSet<u64>) {
-        self.interned.remember(fresh);
+        self.interned.words.remember(fresh);
         self.unmerged.fetch_add(write.rows.len(), Ordering::Relaxed);
         if let Some(last) = write.events.last() {
             self.seq.fetch_max(last.seq.0, Ordering::AcqRel);
@@ -313,23 +311,13 @@ impl Backend for Writing {
 /// What the writer knows to be in the database, so as not to look again.
 struct Interned {
     users: LruCache<UserId, i64>,
-    words: HashSet<u64>,
+    words: Remembered,
 }
 
 impl Default for Interned {
     fn default() -> Self {
         let room = NonZeroUsize::new(USERS_MAX).unwrap_or(NonZeroUsize::MIN);
-        Self { users: LruCache::new(room), words: HashSet::new() }
-    }
-}
-
-impl Interned {
-    /// Remembers words that a commit has made durable.
-    fn remember(&mut self, words: HashSet<u64>) {
-        if self.words.len() + words.len() > WORDS_MAX {
-            self.words.clear();
-        }
-        self.words.extend(words);
+        Self { users: LruCache::new(room), words: Remembered::default() }
     }
 }
 
@@ -373,6 +361,6 @@ impl write::Known for Batch<'_> {
     }
 
     fn word(&mut self, hash: u64) -> bool {
-        self.interned.words.contains(&hash) || !self.fresh.insert(hash)
+        self.interned.words.contains(hash) || !self.fresh.insert(hash)
     }
 }

@@ -146,24 +146,12 @@ fn known() -> i64 {
 
 /// Refuses a file of another schema than this program's, without a change.
 pub fn require_current(conn: &Connection, path: &Path) -> Result<()> {
-    let refused = |reason| Error::CannotOpen { path: path.to_owned(), reason };
-    match (version(conn)?, known()) {
-        (0, _) => Err(refused("it is no Daybook database".to_owned())),
-        (found, known) if found > known => {
-            Err(Error::TooNew { path: path.to_owned(), found, known })
-        }
-        (found, known) if found < known => Err(refused(crate::copy::outdated(found, known))),
-        _ => Ok(()),
-    }
+    crate::copy::require_current(path, version(conn)?, known())
 }
 
 /// Refuses a file that holds a part of the books.
 pub fn require_whole(conn: &Connection, path: &Path) -> Result<()> {
-    if is_unfinished(conn)? {
-        let reason = crate::copy::UNFINISHED.to_owned();
-        return Err(Error::CannotOpen { path: path.to_owned(), reason });
-    }
-    Ok(())
+    crate::copy::require_whole(path, is_unfinished(conn)?)
 }
 
 /// Whether the file is the target of a copy that has not ended.

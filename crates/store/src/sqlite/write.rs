@@ -16,14 +16,12 @@ use rusqlite::{Connection, OptionalExtension, Statement, named_params};
 use super::{ledger, read};
 use crate::codec::sqlite::{EVENT, amount_bytes};
 use crate::codec::{self, Columns, ITEM};
+use crate::dictionary::Remembered;
 use crate::fold::{self, Found, Part};
 use crate::{Error, Result, postings};
 
 /// Users whose numbers the writer remembers; about 10 MB.
 const USERS_MAX: usize = 100_000;
-/// Dictionary words that the writer remembers to be there; about 16 MB. A hash of 64 bits stands
-/// for each: that one of them hides a new word is less likely than one in 10^13.
-const WORDS_MAX: usize = 1_000_000;
 /// The number of no user: events of accounts that belong to nobody.
 const NOBODY: i64 = 0;
 /// Old replies that go at once, so that nobody waits long.
@@ -37,13 +35,13 @@ pub const POST_ITEM: &str = "insert into search (rowid, body) values (?1, ?2)";
 /// What the writer knows to be in the database, so as not to look again.
 pub struct Interned {
     users: RefCell<LruCache<UserId, i64>>,
-    words: HashSet<u64>,
+    pub words: Remembered,
 }
 
 impl Default for Interned {
     fn default() -> Self {
         let room = NonZeroUsize::new(USERS_MAX).unwrap_or(NonZeroUsize::MIN);
-        Self { users: RefCell::new(LruCache::new(room)), words: HashSet::new() }
+        Self { users: RefCell::new(LruCache::new(room)), words: Remembered::default() }
     }
 }
 
@@ -66,14 +64,6 @@ impl Interned {
     /// Forgets numbers that a failed commit may have given.
     pub fn forget_users(&self) {
         self.users.borrow_mut().clear();
-    }
-
-    /// Remembers words that a commit has made durable.
-    pub fn remember(&mut self, words: HashSet<u64>) {
-        if self.words.len() + words.len() > WORDS_MAX {
-            self.words.clear();
-        }
-        self.words.extend(words);
     }
 }
 
@@ -310,7 +300,7 @@ fn index(
         conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
     for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {
         let hash = fnv128(&[&user.to_le_bytes(), word.as_bytes()]) as u64;
-        if !interned.words.contains(&hash) && fresh.insert(hash) {
+        if !interned.words.contains(hash) && fresh.insert(hash) {
             insert.execute((user, word))?;
         }
     }

@@ -80,7 +80,7 @@ impl Backend for Writing {
             self.interned.forget_users();
             return Err(error.into());
         }
-        self.interned.remember(fresh);
+        self.interned.words.remember(fresh);
         if let Some(last) = write_set.events.last() {
             self.shared.seq.store(last.seq.0, Ordering::Release);
         }
