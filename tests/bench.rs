@@ -40,6 +40,7 @@ fn a_quick_benchmark_measures_everything_and_nothing_is_refused() {
     has(&rows, &feed);
     has(&rows, &ledger);
     has(&rows, &["statement page"]);
+    has(&rows, &["create, all on", "feed page, all on"]);
 }
 
 #[test]

@@ -269,9 +269,16 @@ impl Head {
 
 /// Writes a request that has no body.
 pub fn get(path: &str, out: &mut Vec<u8>) {
+    get_with(path, "", out);
+}
+
+/// The same with further header lines, each ended by CR LF.
+pub fn get_with(path: &str, headers: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
     out.extend_from_slice(path.as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\n");
+    out.extend_from_slice(headers.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a request with a JSON body and further header lines, each ended by CR LF.

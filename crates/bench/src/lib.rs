@@ -13,6 +13,7 @@ mod reads;
 mod report;
 mod server;
 mod stores;
+mod trust;
 mod writes;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +68,8 @@ pub enum Part {
     Reads,
     /// Accounts and transfers
     Ledger,
+    /// Items recorded and read with tokens, limits and encryption, and without
+    Trust,
     /// Two processes on one PostgreSQL database
     Processes,
 }
@@ -169,6 +172,9 @@ fn measure(plan: &Plan, program: &Program) -> Result<Report> {
     }
     if wanted(Part::Ledger) {
         ledger::measure(plan, program, &mut report)?;
+    }
+    if wanted(Part::Trust) {
+        trust::measure(plan, program, &mut report)?;
     }
     // A file belongs to one process.
     if program.stores.are_on_a_server() && wanted(Part::Processes) {

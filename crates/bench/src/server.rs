@@ -62,6 +62,20 @@ impl Program {
         self.run("verify", store, &[])
     }
 
+    /// Runs a command that needs no store, and returns the line that it prints.
+    ///
+    /// # Errors
+    /// When the program cannot be run or fails.
+    pub fn says(&self, name: &str, words: &[&str], environment: &[(&str, &str)]) -> Result<String> {
+        let mut command = self.command(name)?;
+        command.args(words).envs(environment.iter().copied()).stdout(Stdio::piped());
+        let output = command.output().with_context(|| format!("running {name}"))?;
+        if !output.status.success() {
+            bail!("{name} failed ({}): {}", output.status, self.log());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     fn run(&self, name: &str, store: &Store, words: &[&str]) -> Result<Duration> {
         let started = Instant::now();
         let mut command = self.command(name)?;
@@ -78,8 +92,17 @@ impl Program {
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time.
     pub fn serve(&self, store: &Store) -> Result<Server> {
+        self.serve_with(store, &[])
+    }
+
+    /// The same, with variables that configure the server.
+    ///
+    /// # Errors
+    /// As [`Program::serve`].
+    pub fn serve_with(&self, store: &Store, environment: &[(&str, &str)]) -> Result<Server> {
         let address = free_address()?;
         let mut command = self.command("serve")?;
+        command.envs(environment.iter().copied());
         command.args(["--listen", &address.to_string(), "--store", &store.url]);
         let started = Instant::now();
         let child = command.spawn().context("starting the server")?;
