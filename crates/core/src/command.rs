@@ -4,6 +4,7 @@
 use crate::account::{AccountPatch, NewAccount};
 use crate::id::{AccountId, TransactionId, TransferId, UserId};
 use crate::money::Amount;
+use crate::note::Note;
 use crate::time::Timestamp;
 use crate::transaction::{NewTransaction, Patch, Side};
 use crate::transfer::{Failure, NewTransfer, Retry, Transfer};
@@ -97,6 +98,8 @@ pub enum Action {
     Expire {
         id: TransferId,
     },
+    /// Remembers something in the event log that changes nothing else.
+    Note(Note),
     /// Refused before it came here; it keeps its place in the batch.
     Refused(crate::rejection::Rejection),
 }
@@ -149,7 +152,7 @@ impl ReadSet {
                     | Action::Rollback { id, .. }
                     | Action::Attempt { id, .. }
                     | Action::Expire { id } => set.transfers.push(*id),
-                    Action::Refused(_) => {}
+                    Action::Note(_) | Action::Refused(_) => {}
                 }
             }
         }

@@ -171,6 +171,11 @@ impl Books {
                 self.attempt(*id, *retry, failure.clone(), at, undo)
             }
             Action::Expire { id } => self.expire(*id, at, undo),
+            Action::Note(note) => {
+                let recorded = Recorded::audit(note, self.seq());
+                let user_id = note.user_id.clone();
+                Ok(Outcome::Created(self.note(note.event_type, at, user_id, recorded, None)))
+            }
             Action::Refused(rejection) => Err(rejection.clone()),
         }
     }

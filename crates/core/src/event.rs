@@ -11,14 +11,15 @@ use crate::named::named;
 use crate::time::Timestamp;
 
 named! {
-    /// The name of an event, as published. The first three are about items of the feed, the
-    /// others about the ledger, where a transaction is a transfer.
+    /// The name of an event, as published. The first three are about items of the feed; those
+    /// about the ledger follow, where a transaction is a transfer; the last are for auditors.
     EventType {
         Created = "transaction.created", Updated = "transaction.updated",
         Deleted = "transaction.deleted", AccountCreated = "account.created",
         AccountUpdated = "account.updated", Submitted = "transaction.submitted",
         Completed = "transaction.completed", Failed = "transaction.failed",
-        RolledBack = "transaction.rolled_back",
+        RolledBack = "transaction.rolled_back", Refused = "access.refused",
+        Shredded = "user.shredded", Rewrapped = "keys.rewrapped",
     }
 }
 
@@ -28,6 +29,8 @@ pub enum Subject {
     Item(TransactionId),
     Account(AccountId),
     Transfer(TransferId),
+    /// Nothing that has an id: a note for auditors.
+    Audit,
 }
 
 /// One entry of the log: an item, an account or a transfer as it stood after a change, or an item
@@ -37,7 +40,7 @@ pub struct Event {
     pub seq: EventSeq,
     pub event_type: EventType,
     pub at: Timestamp,
-    /// Whose item or account it is, and who pays (or else receives) a transfer.
+    /// Whose item or account it is, who pays (or else receives) a transfer, whom a note is about.
     pub user_id: Option<UserId>,
     pub subject: Subject,
     pub version: u32,
@@ -47,14 +50,15 @@ pub struct Event {
     pub body: Arc<str>,
 }
 
-/// As followers publish it. What it is about stands under `transaction`, `account` or `transfer`,
-/// byte for byte as the log has it.
+/// As followers publish it. What it is about stands under `transaction`, `account`, `transfer` or
+/// `audit`, byte for byte as the log has it.
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let about = match self.subject {
             Subject::Item(_) => "transaction",
             Subject::Account(_) => "account",
             Subject::Transfer(_) => "transfer",
+            Subject::Audit => "audit",
         };
         let body: &RawValue = serde_json::from_str(&self.body).map_err(S::Error::custom)?;
         let mut map = serializer.serialize_map(Some(6))?;

@@ -9,6 +9,7 @@ use crate::account::Holding;
 use crate::command::ExternalKey;
 use crate::event::{Event, Subject};
 use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
+use crate::note::Note;
 use crate::rejection::Rejection;
 use crate::stats::{BucketKey, Delta};
 use crate::time::Timestamp;
@@ -57,6 +58,11 @@ impl Recorded {
     pub fn transfer(transfer: &Transfer) -> Self {
         let (subject, version) = (Subject::Transfer(transfer.id), transfer.version);
         Self { subject, version, body: transfer.to_json().into(), seq: transfer.seq }
+    }
+
+    #[must_use]
+    pub fn audit(note: &Note, seq: EventSeq) -> Self {
+        Self { subject: Subject::Audit, version: 1, body: note.body.clone(), seq }
     }
 
     #[must_use]
@@ -130,7 +136,7 @@ impl StoredVerdict {
             Ok(Outcome::Created(recorded)) => Self::Created(recorded.seq),
             Ok(Outcome::Updated(recorded)) => Self::Updated(recorded.seq),
             Ok(Outcome::Unchanged(recorded)) => match recorded.subject {
-                Subject::Item(_) => Self::Unchanged(recorded.seq),
+                Subject::Item(_) | Subject::Audit => Self::Unchanged(recorded.seq),
                 Subject::Account(_) | Subject::Transfer(_) => {
                     Self::Seen(recorded.seq, recorded.body.to_string())
                 }

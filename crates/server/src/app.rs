@@ -22,7 +22,7 @@ use crate::http::error::Error;
 use crate::http::{Names, Origins};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
-use crate::work::Looks;
+use crate::work::{Audit, Looks};
 
 /// Who may call.
 #[derive(Clone)]
@@ -124,6 +124,7 @@ struct Inner {
     /// Says that there is news for the ledger's worker.
     settle: Notify,
     looks: Looks,
+    audit: Audit,
 }
 
 /// What one accepted action did.
@@ -173,6 +174,7 @@ impl App {
             stopping: AtomicBool::new(false),
             settle: Notify::new(),
             looks: Looks::default(),
+            audit: Audit::default(),
         })))
     }
 
@@ -218,6 +220,10 @@ impl App {
 
     pub(crate) fn settle(&self) -> &Notify {
         &self.0.settle
+    }
+
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     pub(crate) fn looks(&self) -> &Looks {
@@ -313,6 +319,7 @@ fn settles_later(action: &Action) -> bool {
         | Action::Rollback { .. }
         | Action::Attempt { .. }
         | Action::Expire { .. }
+        | Action::Note(_)
         | Action::Refused(_) => false,
     }
 }

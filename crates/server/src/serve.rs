@@ -28,7 +28,7 @@ use tower::Service as _;
 use crate::app::App;
 use crate::http::is_this_machine;
 use crate::tls::Tls;
-use crate::work::{Settler, Verifier};
+use crate::work::{Auditor, Settler, Verifier};
 use patience::Patient;
 
 /// The pause after the system refused to accept, as when it is out of file descriptors.
@@ -101,6 +101,7 @@ pub async fn serve(
         loops.spawn(server.clone().accept(listener));
     }
     loops.spawn(tidy(app.clone(), stop.clone()));
+    loops.spawn(Auditor::new(app.clone()).run(stop.clone()));
     loops.spawn(Settler::new(app.clone()).run(stop.clone()));
     if let Some(verifier) = Verifier::new(app.clone()) {
         loops.spawn(verifier.run(stop.clone()));
@@ -116,6 +117,7 @@ pub async fn serve(
         server.cut.cancel();
         server.connections.wait().await;
     }
+    app.note_refusals().await;
     app.store().close().await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the server does by itself, without being asked.
 
+mod auditor;
 mod follower;
 mod settler;
 mod verifier;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use daybook_core::Timestamp;
 use daybook_store::Error;
 
+pub use auditor::Auditor;
+pub(crate) use auditor::{Audit, Refused};
 pub use follower::Follower;
 pub use settler::Settler;
 pub(crate) use verifier::Looks;

@@ -12,6 +12,7 @@ use daybook_core::{
 };
 use uuid::Uuid;
 
+use crate::chain::Linked;
 use crate::{Error, Result};
 
 /// The columns of an item, in the order in which [`item`] reads them.
@@ -148,12 +149,13 @@ pub fn item(row: &impl Columns, user: &UserId) -> Result<Transaction> {
     })
 }
 
-/// What an event is about, as bytes: a number or a UUID.
+/// What an event is about, as bytes: a number, a UUID, or nothing.
 pub fn subject_bytes(subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Item(id) => id.0.as_bytes().to_vec(),
         Subject::Account(id) => id.0.to_be_bytes().to_vec(),
         Subject::Transfer(id) => id.0.as_bytes().to_vec(),
+        Subject::Audit => Vec::new(),
     }
 }
 
@@ -170,7 +172,22 @@ fn subject(event_type: EventType, bytes: &[u8]) -> Result<Subject> {
         EventType::Submitted | EventType::Completed | EventType::Failed | EventType::RolledBack => {
             Subject::Transfer(TransferId(uuid()?))
         }
+        EventType::Refused | EventType::Shredded | EventType::Rewrapped => Subject::Audit,
     })
+}
+
+/// An event as the chain sees it.
+pub fn linked<'a>(event: &'a Event, user: i64, subject: &'a [u8]) -> Linked<'a> {
+    Linked {
+        seq: event.seq.0,
+        event_type: event.event_type.name(),
+        at: event.at.micros(),
+        user,
+        subject,
+        version: event.version,
+        previous: event.previous.map(|seq| seq.0),
+        body: &event.body,
+    }
 }
 
 /// Reads an event, which begins at the first column.

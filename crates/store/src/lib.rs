@@ -1,6 +1,7 @@
 //! Where the books are kept. A store loads and writes what `daybook-core` decides; it never rules.
 //! The books change in exactly one method, [`Store::commit`].
 
+mod chain;
 mod codec;
 mod copy;
 mod dictionary;
@@ -228,7 +229,8 @@ pub enum Reader {
 /// A difference that `verify` found between what should be and what is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which part of the store: `statistics`, `search`, `events`, `rows`, `ledger`, `file`.
+    /// Which part of the store: `statistics`, `search`, `events`, `chain`, `rows`,
+    /// `ledger`, `file`.
     pub part: &'static str,
     pub what: String,
 }
@@ -302,6 +304,9 @@ pub trait Store: Send + Sync {
 
     /// Who may answer a read that must see an event.
     async fn reader(&self, at_least: EventSeq) -> Result<Reader>;
+    /// The link of the hash chain that an event has; `None` when there is no such event. Whoever
+    /// knows it can tell later whether the event or any before it was changed.
+    async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>>;
     /// The newest event that readers see.
     fn seq(&self) -> EventSeq;
     /// Answers when the store can be read.

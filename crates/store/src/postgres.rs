@@ -6,6 +6,7 @@
 
 mod ask;
 mod buckets;
+mod chain;
 mod connect;
 pub mod copy;
 mod failure;
@@ -192,6 +193,10 @@ impl Store for Postgres {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
         read::events(&self.pool.ask().await?, after, limit).await
+    }
+
+    async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
+        chain::link(&self.pool.ask().await?, seq).await
     }
 
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {

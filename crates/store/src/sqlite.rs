@@ -1,6 +1,7 @@
 //! The embedded store: one file, one writer, many readers.
 
 mod backup;
+mod chain;
 mod checkpoint;
 pub mod copy;
 mod counts;
@@ -172,6 +173,10 @@ impl Store for Sqlite {
 
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
         self.writer.run(move |writing| writing.follow(&claim)).await
+    }
+
+    async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
+        self.pool.run_quick(move |conn| chain::link(conn, seq)).await
     }
 
     async fn followers(&self) -> Result<Vec<Follower>> {

@@ -69,6 +69,8 @@ pub fn done(done: &Done) -> Result<Response> {
                 Subject::Item(id) => format!("/api/v1/transactions/{id}"),
                 Subject::Account(id) => format!("/api/v1/accounts/{id}"),
                 Subject::Transfer(id) => format!("/api/v1/transfers/{id}"),
+                // No request makes one.
+                Subject::Audit => "/api/v1/health".to_owned(),
             };
             let location = HeaderValue::try_from(path).map_err(|e| Error::Internal(e.into()))?;
             response.headers_mut().insert(header::LOCATION, location);

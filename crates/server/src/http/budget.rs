@@ -71,7 +71,7 @@ impl Limits {
     }
 
     /// The address that a request comes from. One without any shares a budget with its like.
-    fn address(&self, request: &Request) -> Option<IpAddr> {
+    pub fn address(&self, request: &Request) -> Option<IpAddr> {
         let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
         Some(self.rate.proxies.client(peer.ip(), request.headers()))
     }

@@ -2,13 +2,14 @@
 //! limit, the net under panics, the body of an error, one log line and the metrics.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -21,6 +22,7 @@ use super::error::{Error, Problem};
 use super::request::is_visible;
 use crate::app::{App, Place};
 use crate::metrics::Routes;
+use crate::work::Refused;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const PROCESS_TIME: HeaderName = HeaderName::from_static("x-process-time");
@@ -64,7 +66,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let Observe { app, routes } = self.with.clone();
-        let mut seen = Seen::new(&mut request);
+        let mut seen = Seen::new(&app, &mut request);
         let admitted = seen.admit(&app, &mut request);
         let answer = admitted.map(|place| (place, self.inner.call(request)));
         Box::pin(async move {
@@ -72,7 +74,7 @@ where
                 Err(error) => error.into_response(),
                 Ok((_place, answer)) => within(app.settings().request_timeout, answer).await,
             };
-            Ok(seen.finish(response, &routes))
+            Ok(seen.finish(response, &app, &routes))
         })
     }
 }
@@ -96,24 +98,25 @@ struct Seen {
     method: Method,
     route: Option<MatchedPath>,
     id: HeaderValue,
-    /// Only when somebody will read the log line.
-    speaker: Option<Speaker>,
+    address: Option<IpAddr>,
+    /// Whether a credential came with the request.
+    has_credential: bool,
+    speaker: Speaker,
     /// Only when requests are limited.
     meter: Option<Arc<Meter>>,
 }
 
 impl Seen {
-    fn new(request: &mut Request) -> Self {
-        let logs = tracing::enabled!(target: "daybook::request", tracing::Level::INFO);
-        let speaker = logs.then(Speaker::default);
-        if let Some(speaker) = &speaker {
-            request.extensions_mut().insert(speaker.clone());
-        }
+    fn new(app: &App, request: &mut Request) -> Self {
+        let speaker = Speaker::default();
+        request.extensions_mut().insert(speaker.clone());
         Self {
             begun: Instant::now(),
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             id: request_id(request.headers()),
+            address: address(app, request),
+            has_credential: request.headers().contains_key(header::AUTHORIZATION),
             speaker,
             meter: None,
         }
@@ -146,7 +149,7 @@ impl Seen {
         )
     }
 
-    fn finish(self, mut response: Response, routes: &Routes) -> Response {
+    fn finish(self, mut response: Response, app: &App, routes: &Routes) -> Response {
         let problem = response.extensions_mut().remove::<Problem>().or_else(|| {
             let unnamed = response.status() == StatusCode::METHOD_NOT_ALLOWED;
             unnamed.then(|| Problem::from(Error::MethodNotAllowed))
@@ -169,14 +172,35 @@ impl Seen {
             meter.put(headers);
         }
         let status = response.status();
+        self.audit(app, status, problem.as_ref());
         routes.get(self.route()).count(status, duration);
         self.log(status, duration, problem.as_ref());
         response
     }
 
+    /// Counts what an auditor wants to know: a credential that is no good, and a right that lacks.
+    fn audit(&self, app: &App, status: StatusCode, problem: Option<&Problem>) {
+        let is_told = match status {
+            StatusCode::UNAUTHORIZED => self.has_credential,
+            StatusCode::FORBIDDEN => true,
+            _ => false,
+        };
+        if !is_told {
+            return;
+        }
+        app.audit().count(Refused {
+            status: status.as_u16(),
+            code: problem.map_or("", |problem| problem.code),
+            method: self.method.clone(),
+            route: self.route().unwrap_or("").to_owned(),
+            address: self.address,
+            user_id: self.speaker.0.get().cloned(),
+        });
+    }
+
     #[expect(clippy::float_arithmetic, reason = "a measured time, no money")]
     fn log(&self, status: StatusCode, duration: Duration, problem: Option<&Problem>) {
-        let user = self.speaker.as_ref().and_then(|speaker| speaker.0.get());
+        let user = self.speaker.0.get();
         let code = problem.map(|problem| problem.code);
         let cause = problem.and_then(|problem| problem.cause.as_deref());
         macro_rules! line {
@@ -198,6 +222,18 @@ impl Seen {
             line!(error);
         } else {
             line!(info);
+        }
+    }
+}
+
+/// Where the request comes from; proxies are believed only where requests are limited, because that
+/// is what names them.
+fn address(app: &App, request: &Request) -> Option<IpAddr> {
+    match app.limits() {
+        Some(limits) => limits.address(request),
+        None => {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            peer.map(|ConnectInfo(peer)| peer.ip())
         }
     }
 }

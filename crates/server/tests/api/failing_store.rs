@@ -131,6 +131,9 @@ impl Store for Failing {
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
         self.inner.follow(claim).await
     }
+    async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
+        self.inner.link(seq).await
+    }
     async fn followers(&self) -> Result<Vec<Follower>> {
         self.inner.followers().await
     }

@@ -33,7 +33,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "users", columns: &[("user", Number), ("name", Text)], key: &[("user", Number)] },
     Table {
         name: "events",
-        // In the order of `codec::event`; the user behind them.
+        // In the order of `codec::event`; the user and the link behind them.
         columns: &[
             ("seq", Number),
             ("event_type", Text),
@@ -43,6 +43,7 @@ pub const TABLES: &[Table] = &[
             ("previous", Number),
             ("body", Text),
             ("user", Number),
+            ("link", Bytes),
         ],
         key: &[("seq", Number)],
     },

@@ -9,24 +9,27 @@ use futures_util::future::{try_join, try_join3};
 use uuid::Uuid;
 
 use super::buckets::{Buckets, Numbers};
+use super::chain;
 use super::connect::Conn;
 use crate::Result;
+use crate::chain::Link;
 use crate::codec::ledger::{HOLDING, HOLDINGS, TRANSFER, holding, transfer};
 use crate::codec::postgres::EVENT;
 use crate::codec::{self, Columns, EVENT_COLUMNS, ITEM, ITEM_COLUMNS, corrupt};
 
 /// Loads what submissions touch, in a transaction that `begin` begins and that takes the lock of
-/// commits: it goes to the server together with the questions, which run after it.
+/// commits: it goes to the server together with the questions, which run after it. The link is the
+/// newest event's.
 pub async fn load(
     conn: &Conn,
     begin: &str,
     submissions: &[Submission],
     numbers: Numbers<'_>,
-) -> Result<(Snapshot, Buckets)> {
+) -> Result<(Snapshot, Buckets, Link)> {
     let mut set = ReadSet::of(submissions);
     let asked = async {
         let rows = tokio::try_join!(
-            next_seq(conn),
+            chain::newest(conn),
             transactions(conn, &set),
             external(conn, &set),
             replies(conn, &set),
@@ -41,7 +44,9 @@ pub async fn load(
     let buckets = Buckets::foresee(conn, submissions, numbers);
     let asked = try_join3(asked, accounts, buckets);
     let (_, (found, accounts, buckets)) = try_join(conn.batch(begin), asked).await?;
-    let (next_seq, transactions, external, replies, transfers, references, openers, last) = found;
+    let ((newest, link), transactions, external, replies, transfers, references, openers, last) =
+        found;
+    let next_seq = EventSeq(newest.0 + 1);
     let mut snapshot = Snapshot { next_seq, last_account: last, ..Snapshot::default() };
     for (key, item) in external {
         snapshot.external.insert(key, item.id);
@@ -58,7 +63,7 @@ pub async fn load(
     snapshot.owned.extend(openers);
     snapshot.replies.extend(replies);
     follow(conn, &mut set, &mut snapshot).await?;
-    Ok((snapshot, buckets))
+    Ok((snapshot, buckets, link))
 }
 
 /// Loads what only the loaded rows name: a second round trip, for few submissions.
@@ -79,12 +84,6 @@ async fn follow(conn: &Conn, set: &mut ReadSet, snapshot: &mut Snapshot) -> Resu
     snapshot.transactions.extend(items.into_iter().map(|item| (item.id, item)));
     snapshot.accounts.extend(accounts.into_iter().map(|found| (found.account.id, found)));
     Ok(())
-}
-
-async fn next_seq(conn: &Conn) -> Result<EventSeq> {
-    let row = conn.query_opt("select coalesce(max(seq), 0) + 1 from events", &[]).await?;
-    let row = row.ok_or_else(|| corrupt("event number"))?;
-    Ok(EventSeq(row.number(0, "event number")?))
 }
 
 async fn transactions(conn: &Conn, set: &ReadSet) -> Result<Vec<Transaction>> {

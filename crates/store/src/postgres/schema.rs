@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use refinery::embed_migrations;
 
+use super::chain;
 use super::connect::Conn;
 use super::failure::{away, describe};
 use super::target::Target;
@@ -48,11 +49,12 @@ pub async fn migrate(target: &Target) -> Result<()> {
     let mut client = target.connect_plain().await?;
     let runner = migrations::runner().set_abort_divergent(true);
     let migrated = runner.run_async(&mut client).await;
+    let completed = if migrated.is_ok() { chain::complete(&conn).await } else { Ok(()) };
     conn.batch("commit").await?;
     migrated.map_err(|error| {
         if client.is_closed() { away(describe(&error)) } else { Error::Driver(Box::new(error)) }
     })?;
-    Ok(())
+    completed
 }
 
 /// The number of the newest migration that this program has.

@@ -33,6 +33,7 @@ pub async fn verify(conn: &Conn, progress: Progress<'_>) -> Result<Verified> {
     let all = count(conn, "select count(*) from transactions").await?;
     verify.users(all, progress).await?;
     verify.events(all).await?;
+    super::chain::prove(conn, &mut verify.findings).await?;
     let ledger = ledger::verify(conn, &|_, _| {}).await?;
     progress(all, all);
     let mut differences = verify.findings.into_differences();

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::buckets::Folded;
 use super::connect::Conn;
 use super::param::{Atto, Param};
+use crate::chain::Link;
 use crate::codec::{self, Columns};
 use crate::fold::{Kept, Part};
 use crate::{Error, Result, postings};
@@ -58,16 +59,17 @@ pub trait Known {
     fn word(&mut self, hash: u64) -> bool;
 }
 
-/// All statements that a write set needs, in the order in which they must run.
+/// All statements that a write set needs, in the order in which they must run. Its first event follows
+/// the link.
 pub fn statements<'a>(
     write: &'a WriteSet,
-    parts: &'a [Part<'a>],
-    folded: &'a [Folded],
+    before: Link,
+    (parts, folded): (&'a [Part<'a>], &'a [Folded]),
     known: &mut impl Known,
 ) -> Result<Vec<Statement<'a>>> {
     let mut all = Vec::new();
     if !write.events.is_empty() {
-        all.push(events(&write.events, known)?);
+        all.push(events(&write.events, before, known)?);
     }
     let gone: Vec<Uuid> =
         write.rows.iter().filter_map(|row| row.old.as_ref()).map(|old| old.id.0).collect();
@@ -89,20 +91,29 @@ pub fn statements<'a>(
     Ok(all)
 }
 
-fn events<'a>(events: &'a [Event], known: &impl Known) -> Result<Statement<'a>> {
+fn events<'a>(events: &'a [Event], before: Link, known: &impl Known) -> Result<Statement<'a>> {
     let user = |event: &Event| event.user_id.as_ref().map_or(Ok(NOBODY), |user| known.user(user));
+    let users = events.iter().map(user).collect::<Result<Vec<_>>>()?;
+    let subjects: Vec<_> = events.iter().map(|event| codec::subject_bytes(event.subject)).collect();
+    let linked = events.iter().zip(&users).zip(&subjects);
+    let links = linked.scan(before, |link, ((event, user), subject)| {
+        *link = codec::linked(event, *user, subject).follow(link);
+        Some(link.to_vec())
+    });
+    let links: Vec<_> = links.collect();
     Ok(Statement::new(
-        "insert into events (seq, event_type, at, \"user\", subject, version, previous, body) \
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into events (seq, event_type, at, \"user\", subject, version, previous, body, link) \
+         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         vec![
             column(events, |event| event.seq.0),
             column(events, |event| event.event_type.name()),
             column(events, |event| event.at.micros()),
-            Box::new(events.iter().map(user).collect::<Result<Vec<_>>>()?),
-            column(events, |event| codec::subject_bytes(event.subject)),
+            Box::new(users),
+            Box::new(subjects),
             column(events, |event| number(event.version)),
             column(events, |event| event.previous.map(|seq| seq.0)),
             column(events, |event| &*event.body),
+            Box::new(links),
         ],
     ))
 }

@@ -20,6 +20,7 @@ use super::load::load;
 use super::merge;
 use super::target::Target;
 use super::write;
+use crate::chain::Link;
 use crate::codec::corrupt;
 use crate::dictionary::Remembered;
 use crate::group::Backend;
@@ -166,14 +167,14 @@ impl Writing {
             }
         }
         let numbers = |user: &UserId| self.interned.users.peek(user).copied();
-        let (snapshot, buckets) = load(conn, &self.begin, submissions, &numbers).await?;
+        let (snapshot, buckets, link) = load(conn, &self.begin, submissions, &numbers).await?;
         let (replies, write) = decide(submissions, snapshot);
         if write.is_empty() {
             conn.batch("commit").await?;
             return Ok(replies);
         }
         let mut fresh = HashSet::new();
-        let written = send(conn, &write, buckets, &mut self.interned, &mut fresh).await;
+        let written = send(conn, &write, (buckets, link), &mut self.interned, &mut fresh).await;
         match written {
             Ok(()) => {
                 self.finish_commit(&write, fresh);
@@ -218,7 +219,7 @@ fn settings(set: &str) -> String {
 async fn send(
     conn: &Conn,
     write: &WriteSet,
-    buckets: Buckets,
+    (buckets, link): (Buckets, Link),
     interned: &mut Interned,
     fresh: &mut HashSet<u64>,
 ) -> Result<()> {
@@ -229,7 +230,7 @@ async fn send(
     let (numbers, folded) =
         try_join(write::intern(conn, &unknown), buckets.fold(conn, &parts)).await?;
     batch.learn(numbers);
-    let statements = write::statements(write, &parts, &folded, &mut batch)?;
+    let statements = write::statements(write, link, (&parts, &folded), &mut batch)?;
     let params: Vec<_> = statements.iter().map(write::Statement::params).collect();
     let prepared = statements
         .iter()

@@ -8,6 +8,8 @@ use daybook_core::EventSeq;
 use refinery::embed_migrations;
 use rusqlite::{Connection, OpenFlags};
 
+use super::chain;
+use crate::chain::Link;
 use crate::{Error, Result};
 
 embed_migrations!("migrations/sqlite");
@@ -27,6 +29,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(40);
 pub struct Opened {
     pub conn: Connection,
     pub seq: EventSeq,
+    /// The link of the newest event.
+    pub link: Link,
     /// Held until the store is closed; the operating system lets go of it when the process dies.
     pub lock: File,
 }
@@ -51,8 +55,9 @@ pub fn open(path: &Path) -> Result<Opened> {
         other => other,
     })?;
     migrate(&mut conn, path)?;
-    let seq = conn.query_row("select coalesce(max(seq), 0) from events", [], |row| row.get(0))?;
-    Ok(Opened { conn, seq: EventSeq(seq), lock })
+    chain::complete(&mut conn)?;
+    let (seq, link) = chain::newest(&conn)?;
+    Ok(Opened { conn, seq, link, lock })
 }
 
 /// Takes the lock that says whose file this is. A file of its own, because closing a second handle

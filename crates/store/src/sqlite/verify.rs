@@ -30,6 +30,7 @@ pub fn verify(conn: &Connection, progress: Progress<'_>) -> Result<Verified> {
     verify.file()?;
     verify.users(all, progress)?;
     verify.events(all)?;
+    super::chain::prove(conn, &mut verify.findings)?;
     verify.index()?;
     verify.index_of_events()?;
     let ledger = super::ledger::verify::verify(conn, &|_, _| {})?;

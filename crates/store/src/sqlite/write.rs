@@ -14,6 +14,7 @@ use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, Statement, named_params};
 
 use super::{ledger, read};
+use crate::chain::Link;
 use crate::codec::sqlite::{EVENT, amount_bytes};
 use crate::codec::{self, Columns, ITEM};
 use crate::dictionary::Remembered;
@@ -124,12 +125,14 @@ fn event(conn: &Connection, seq: EventSeq) -> Result<Option<Event>> {
     }
 }
 
-/// Writes a write set. Answers by how many items each user's feed changed.
+/// Writes a write set, whose first event follows a link that becomes the last one's. Answers by how
+/// many items each user's feed changed.
 pub fn write(
     conn: &Connection,
     write: &WriteSet,
     interned: &Interned,
     fresh: &mut HashSet<u64>,
+    link: &mut Link,
 ) -> Result<Vec<(UserId, i64)>> {
     let mut numbers: HashMap<&UserId, i64> = HashMap::new();
     for user in write.events.iter().filter_map(|event| event.user_id.as_ref()) {
@@ -142,13 +145,13 @@ pub fn write(
         numbers.get(user).copied().ok_or_else(missing)
     };
     let mut insert = conn.prepare_cached(
-        "insert into events (seq, event_type, at, user, transaction_id, version, previous, body) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "insert into events (seq, event_type, at, user, transaction_id, version, previous, body, \
+         link) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let mut post = conn.prepare_cached(POST_EVENT)?;
     for event in &write.events {
         let user = event.user_id.as_ref().map_or(Ok(NOBODY), number)?;
-        insert_event(&mut insert, event, user)?;
+        insert_event(&mut insert, event, user, link)?;
         // `sync` is about items.
         if let Subject::Item(_) = event.subject {
             post.execute((event.seq.0, codec::prefix(user)))?;
@@ -167,16 +170,20 @@ pub fn write(
     Ok(changed)
 }
 
-fn insert_event(insert: &mut Statement, event: &Event, user: i64) -> Result<()> {
+fn insert_event(insert: &mut Statement, event: &Event, user: i64, link: &mut Link) -> Result<()> {
+    let subject = codec::subject_bytes(event.subject);
+    let linked = codec::linked(event, user, &subject);
+    *link = linked.follow(link);
     insert.execute((
-        event.seq.0,
-        event.event_type.name(),
-        event.at.micros(),
-        user,
-        codec::subject_bytes(event.subject),
-        event.version,
-        event.previous.map(|seq| seq.0),
-        &*event.body,
+        linked.seq,
+        linked.event_type,
+        linked.at,
+        linked.user,
+        linked.subject,
+        linked.version,
+        linked.previous,
+        linked.body,
+        link.as_slice(),
     ))?;
     Ok(())
 }

@@ -68,8 +68,10 @@ impl Backend for Writing {
             transaction.commit()?;
             return Ok(replies);
         }
-        let mut fresh = HashSet::new();
-        let changed = match write::write(&transaction, &write_set, &self.interned, &mut fresh) {
+        let (mut fresh, mut link) = (HashSet::new(), self.opened.link);
+        let interned = &self.interned;
+        let changed = match write::write(&transaction, &write_set, interned, &mut fresh, &mut link)
+        {
             Ok(changed) => changed,
             Err(error) => {
                 self.interned.forget_users();
@@ -80,6 +82,7 @@ impl Backend for Writing {
             self.interned.forget_users();
             return Err(error.into());
         }
+        self.opened.link = link;
         self.interned.words.remember(fresh);
         if let Some(last) = write_set.events.last() {
             self.shared.seq.store(last.seq.0, Ordering::Release);
