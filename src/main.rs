@@ -9,6 +9,7 @@ mod signal;
 mod accounts;
 mod backup;
 mod bench;
+mod checkpoint;
 mod clean;
 mod config;
 mod copy;
@@ -78,6 +79,8 @@ enum Command {
     Token(token::Args),
     /// Checks that statistics, search index, event log and balances are right
     Verify(verify::Args),
+    /// Signs what the event log says now, so that a change of it can be proven later
+    Checkpoint(checkpoint::Args),
     /// Writes a complete copy of the store, also while a server uses it
     Backup(backup::Args),
     /// Copies the books to another store, from SQLite to PostgreSQL or back
@@ -126,6 +129,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(args) => events::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
+        Command::Checkpoint(args) => checkpoint::run(args, settings).await,
         Command::Backup(args) => backup::run(args, settings).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Config(args) => config::run(args, settings),

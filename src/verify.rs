@@ -1,16 +1,22 @@
 //! `daybook verify`: recomputes what follows from items and transfers and names every difference.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
+use daybook_server::checkpoint::{Checkpoint, Verifier};
+use daybook_server::config::Config;
+use daybook_store::{Difference, Store};
 use serde_json::json;
 
-use crate::output::{count, progress, say, say_json};
+use crate::output::{count, progress, say, say_json, usage};
 use crate::settings::{Settings, open_existing};
 
 const EXAMPLES: &str = "Examples:
   daybook verify
   daybook verify --store sqlite:copy.db --json
+  daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
 
 Verify a backup rather than a store that a server uses. Exit code 1 says that there are
 differences.";
@@ -18,13 +24,47 @@ differences.";
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// Compares the event log with a checkpoint that was signed earlier
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// The public key, in PEM, of who signed the checkpoint [default: the secret]
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    public_key: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Reads a checkpoint whose signature is right.
+fn read_checkpoint(args: &Args, config: &Config) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(path) = &args.checkpoint else { return Ok(None) };
+    let verifier = match (&args.public_key, config.secret.reveal()) {
+        (Some(path), _) => Verifier::file(path)?,
+        (None, Some(secret)) => Verifier::secret(secret),
+        (None, None) => {
+            return Err(usage("name the key of who signed the checkpoint with --public-key FILE"));
+        }
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("'{}' cannot be read", path.display()))?;
+    Ok(Some(verifier.check(&text)?))
+}
+
+/// Says whether the log still has what was signed.
+async fn compare(store: &dyn Store, checkpoint: &Checkpoint) -> anyhow::Result<Option<Difference>> {
+    let seq = checkpoint.seq;
+    let what = match store.link(seq).await? {
+        Some(link) if checkpoint.is_of(&link) => return Ok(None),
+        Some(_) => format!("event {seq}, or one before it, is not what the checkpoint has signed"),
+        None => format!("the log ends at event {}, before the checkpoint's {seq}", store.seq()),
+    };
+    Ok(Some(Difference { part: "chain", what }))
+}
+
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let store = open_existing(&settings.config()?).await?;
+    let config = settings.config()?;
+    let checkpoint = read_checkpoint(&args, &config)?;
+    let store = open_existing(&config).await?;
     let bar = progress("verifying", 0);
     let verified = store
         .verify(&|done, total| {
@@ -33,11 +73,16 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         })
         .await;
     bar.finish_and_clear();
+    let compared = match &checkpoint {
+        Some(checkpoint) => compare(&*store, checkpoint).await,
+        None => Ok(None),
+    };
     store.close().await;
-    let found = verified?;
+    let mut found = verified?;
+    found.differences.extend(compared?);
     let is_clean = found.differences.is_empty();
     if args.json {
-        let named = |d: &daybook_store::Difference| json!({ "part": d.part, "what": d.what });
+        let named = |d: &Difference| json!({ "part": d.part, "what": d.what });
         let differences: Vec<_> = found.differences.iter().map(named).collect();
         say_json(&json!({
             "items": found.items,

@@ -8,6 +8,7 @@ mod folder;
 #[path = "../stores/mod.rs"]
 mod stores;
 
+mod checkpoint;
 mod config;
 mod copy;
 mod database;

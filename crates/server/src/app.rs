@@ -17,6 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::auth::{Checker, Signer, Trust};
+use crate::checkpoint;
 use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub origins: Origins,
     /// What a server in development mode may be called.
     pub names: Names,
+    /// Who signs checkpoints of the event log.
+    pub checkpoints: Option<checkpoint::Signer>,
 }
 
 /// How the ledger's worker behaves.
@@ -103,6 +106,7 @@ impl Default for Settings {
             ledger: Ledger::default(),
             origins: Origins::Listed(Vec::new()),
             names: Names::ThisMachine,
+            checkpoints: None,
         }
     }
 }

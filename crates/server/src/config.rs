@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::{Algorithm, KeySet, PublicKey, Trust};
 use crate::http::{Names, Origins};
-use crate::{app, telemetry, tls};
+use crate::{app, checkpoint, telemetry, tls};
 
 pub use layers::{Effective, Flag, Origin, Sources};
 pub use rate::Rate;
@@ -111,6 +111,8 @@ pub struct Auth {
     pub leeway_s: u64,
     pub user_claims: Vec<String>,
     pub scope_claims: Vec<String>,
+    /// Empty is none.
+    pub checkpoint_key: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -346,8 +348,22 @@ impl Config {
             rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
             origins: self.origins(),
+            checkpoints: self.checkpoint_signer()?,
             names: if self.is_public() { Names::Any } else { Names::ThisMachine },
         })
+    }
+
+    /// Who signs checkpoints of the event log; nobody without a key and a secret.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn checkpoint_signer(&self) -> Result<Option<checkpoint::Signer>, Error> {
+        let path = &self.auth.checkpoint_key;
+        if path.as_os_str().is_empty() {
+            return Ok(self.secret.reveal().map(checkpoint::Signer::secret));
+        }
+        let signer = checkpoint::Signer::file(path);
+        signer.map(Some).map_err(|error| Error::Inconsistent { reason: error.to_string() })
     }
 
     /// The files that TLS needs, when it is wanted.

@@ -10,6 +10,7 @@ mod browser;
 pub(crate) mod budget;
 pub mod caller;
 mod changes;
+mod checkpoint;
 mod docs;
 pub mod error;
 mod ledger;
@@ -67,6 +68,7 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(transfers::void))
         .routes(routes!(transfers::roll_back))
         .routes(routes!(ledger::verify))
+        .routes(routes!(checkpoint::get))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
         .routes(routes!(operations::health))

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod checkpoint;
 pub mod config;
 pub mod http;
 mod metrics;

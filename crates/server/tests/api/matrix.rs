@@ -65,6 +65,7 @@ fn rules() -> Vec<(&'static str, Rule, String)> {
         ("listEntries", READ_LEDGER, none.clone()),
         ("listTransfers", READ_LEDGER, none.clone()),
         ("verifyLedger", Operators, none.clone()),
+        ("getCheckpoint", Operators, none.clone()),
         ("getMe", Token, none.clone()),
         ("issueToken", Off, r#"{"user_id":"ann"}"#.to_owned()),
         ("getHealth", Open, none.clone()),

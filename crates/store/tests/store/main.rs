@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_days;
+mod chain;
 mod chance;
 mod contract;
 mod copy;

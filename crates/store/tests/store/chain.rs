@@ -1,0 +1,126 @@
+//! The hash chain of the event log: what is damaged behind the store's back is found, and named.
+
+use daybook_core::{Action, EventSeq, EventType, Note, Refusals, Subject, Submission};
+
+use crate::database::connect;
+use crate::support::{Books, Fallible, On, user};
+
+crate::support::every_store! {
+    the_first_broken_link_is_named,
+    the_chain_goes_on_after_a_restart,
+    a_note_stands_in_the_log_and_nowhere_else,
+}
+
+const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":10,
+    "metadata":{"merchant_name":"Starbucks"}}"#;
+
+/// Changes the books behind the store's back.
+async fn damage(books: &Books, sql: &str) -> Fallible<()> {
+    let changed = match books.on {
+        On::Sqlite => books.file()?.execute(sql, [])? as u64,
+        On::Postgres | On::Pgbouncer => {
+            let url = books.url.split('?').next().unwrap_or_default();
+            connect(url).await?.execute(sql, &[]).await?
+        }
+    };
+    assert_eq!(changed, 1, "{sql}");
+    Ok(())
+}
+
+/// What `verify` says of the chain.
+async fn broken(books: &Books) -> Fallible<Vec<String>> {
+    let found = books.differences().await?.into_iter().filter(|found| found.part == "chain");
+    Ok(found.map(|found| found.what).collect())
+}
+
+async fn the_first_broken_link_is_named(on: On) -> Fallible<()> {
+    let subject = if on == On::Sqlite { "transaction_id" } else { "subject" };
+    let hex = |byte: &str| {
+        let digits = byte.repeat(16);
+        if on == On::Sqlite { format!("x'{digits}'") } else { format!("'\\x{digits}'") }
+    };
+    let ones = hex("11");
+    for (sql, place) in [
+        ("update events set body = replace(body, 'Starbucks', 'Starbacks') where seq = 3", 3),
+        ("update events set at = at + 1 where seq = 2", 2),
+        ("update events set event_type = 'transaction.updated' where seq = 4", 4),
+        ("update events set version = 2 where seq = 3", 3),
+        (&format!("update events set {subject} = {ones} where seq = 3"), 3),
+        (&format!("update events set link = {ones} where seq = 5"), 5),
+        ("update events set link = null where seq = 3", 3),
+        ("delete from events where seq = 3", 4),
+        ("update events set previous = 1 where seq = 1", 1),
+    ] {
+        let mut books = Books::open(on).await?;
+        for _ in 0..6 {
+            books.record(ITEM).await?;
+        }
+        assert_eq!(broken(&books).await?, Vec::<String>::new());
+        books.store.close().await;
+        damage(&books, sql).await?;
+        books.reopen().await?;
+        let found = match books.store.verify(&|_, _| ()).await {
+            Ok(found) => found.differences,
+            // A link that is too short is no link.
+            Err(error) => {
+                assert!(sql.contains("set link"), "{sql}: {error}");
+                continue;
+            }
+        };
+        let found: Vec<_> = found.iter().filter(|found| found.part == "chain").collect();
+        assert_eq!(found.len(), 1, "{sql}: {found:?}");
+        let expected = format!("the chain breaks at event {place}:");
+        assert!(found[0].what.starts_with(&expected), "{sql}: {found:?}");
+        books.store.close().await;
+    }
+    Ok(())
+}
+
+async fn the_chain_goes_on_after_a_restart(on: On) -> Fallible<()> {
+    let mut books = Books::open(on).await?;
+    assert_eq!(books.store.link(EventSeq(1)).await?, None);
+    books.record(ITEM).await?;
+    let first = books.store.link(EventSeq(1)).await?.ok_or("the first event has a link")?;
+    // What is refused leaves the chain alone.
+    books.record(r#"{"user_id":"ana","transaction_type":"card","amount":-1}"#).await.unwrap_err();
+    books.store.close().await;
+    books.reopen().await?;
+    books.record(ITEM).await?;
+    let second = books.store.link(EventSeq(2)).await?.ok_or("the second event has a link")?;
+    assert_eq!(books.store.link(EventSeq(1)).await?, Some(first));
+    assert_ne!(first, second);
+    books.verified().await
+}
+
+async fn a_note_stands_in_the_log_and_nowhere_else(on: On) -> Fallible<()> {
+    let books = Books::open(on).await?;
+    books.record(ITEM).await?;
+    let refusals = Refusals {
+        status: 403,
+        code: "NOT_YOUR_USER".to_owned(),
+        method: "GET".to_owned(),
+        route: "/api/v1/transactions".to_owned(),
+        address: Some("192.0.2.7".to_owned()),
+        count: 3,
+    };
+    let note = |who| Action::Note(Note::refused(who, &refusals));
+    let at = daybook_core::Timestamp::from_micros(1_720_000_000_000_000);
+    let actions = vec![note(Some(user("ana"))), note(None)];
+    let submission = Submission { at, key: None, atomic: false, actions };
+    books.store.commit(submission).await?;
+    let events = books.store.events(EventSeq(1), 10).await?;
+    let users: Vec<_> = events.iter().map(|event| event.user_id.clone()).collect();
+    assert_eq!(users, [Some(user("ana")), None]);
+    for event in &events {
+        assert_eq!((event.event_type, event.subject), (EventType::Refused, Subject::Audit));
+    }
+    let told: serde_json::Value = serde_json::from_str(&serde_json::to_string(&events[0])?)?;
+    assert_eq!(
+        (&told["audit"]["count"], &told["audit"]["address"]),
+        (&3.into(), &"192.0.2.7".into())
+    );
+    assert_eq!(books.ids("ana", &[]).await?.len(), 1);
+    let changes = books.store.changes(user("ana"), EventSeq(0), 10).await?;
+    assert_eq!(changes.events.len(), 1, "a note is no change of an item");
+    books.verified().await
+}

@@ -1,0 +1,53 @@
+//! `daybook checkpoint`: a signed statement of what the event log says now.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args as ClapArgs;
+use daybook_server::checkpoint::{Checkpoint, Signer};
+use daybook_server::config::Config;
+
+use crate::output::{say, usage};
+use crate::settings::{Settings, open_existing};
+
+const EXAMPLES: &str = "Examples:
+  openssl genpkey -algorithm ed25519 -out checkpoint.pem
+  openssl pkey -in checkpoint.pem -pubout -out checkpoint-public.pem
+  daybook checkpoint --key checkpoint.pem > checkpoint-$(date +%F)
+  daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
+
+Keep checkpoints where whoever can write to the store cannot. A server that uses the store gives
+one at GET /api/v1/checkpoint.";
+
+#[derive(ClapArgs, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Signs with this private key in PEM [default: auth.checkpoint_key, else the secret]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let config = settings.config()?;
+    let signer = match &args.key {
+        Some(path) => Some(Signer::file(path)?),
+        None => config.checkpoint_signer()?,
+    };
+    let Some(signer) = signer else {
+        return Err(usage("there is nothing to sign with; name a private key with --key FILE"));
+    };
+    let signed = sign(&config, &signer).await?;
+    say(signed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sign(config: &Config, signer: &Signer) -> anyhow::Result<String> {
+    let store = open_existing(config).await?;
+    let seq = store.seq();
+    let link = store.link(seq).await;
+    store.close().await;
+    let Some(link) = link? else {
+        anyhow::bail!("there is no event yet, so there is nothing to sign");
+    };
+    Ok(signer.sign(&Checkpoint::new(seq, &link))?)
+}
