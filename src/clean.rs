@@ -94,7 +94,7 @@ async fn clean(
         loop {
             let paging = Paging::Cursor { after, limit: BATCH };
             let page = store.transactions(Query::all_of(user.clone(), paging)).await?;
-            let erase = |id| Action::Erase { id, owner: Some(user.clone()), version: None };
+            let erase = |id| Action::Erase { id, owner: Some(user.clone().into()), version: None };
             let actions: Vec<Action> = page.items.iter().map(|item| erase(item.id)).collect();
             bar.inc(u64::try_from(actions.len())?);
             if !actions.is_empty() {

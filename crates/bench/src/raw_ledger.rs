@@ -173,6 +173,7 @@ fn event(event: &Event) -> Vec<Value> {
         Subject::Item(id) => id.0.as_bytes().to_vec(),
         Subject::Account(id) => id.0.to_be_bytes().to_vec(),
         Subject::Transfer(id) => id.0.as_bytes().to_vec(),
+        Subject::Key(id) => id.0.to_be_bytes().to_vec(),
         Subject::Audit => Vec::new(),
     };
     vec![

@@ -2,9 +2,11 @@
 //! the ids, the caller's right, and the key that makes a repeat harmless.
 
 use crate::account::{AccountPatch, NewAccount};
-use crate::id::{AccountId, TransactionId, TransferId, UserId};
+use crate::id::{AccountId, KeyId, TransactionId, TransferId, UserId};
+use crate::key::{NewKey, SecretHash};
 use crate::money::Amount;
 use crate::note::Note;
+use crate::owner::Owner;
 use crate::time::Timestamp;
 use crate::transaction::{NewTransaction, Patch, Side};
 use crate::transfer::{Failure, NewTransfer, Retry, Transfer};
@@ -45,14 +47,14 @@ pub enum Action {
     Amend {
         id: TransactionId,
         /// Whose item it must be; `None` may change anybody's.
-        owner: Option<UserId>,
+        owner: Option<Owner>,
         /// The version that the caller saw (`If-Match`).
         version: Option<u32>,
         patch: Patch,
     },
     Erase {
         id: TransactionId,
-        owner: Option<UserId>,
+        owner: Option<Owner>,
         version: Option<u32>,
     },
     /// Opens an account; its opening balance comes from the currency's equity account.
@@ -60,7 +62,7 @@ pub enum Action {
     /// Changes an account.
     Reform {
         id: AccountId,
-        owner: Option<UserId>,
+        owner: Option<Owner>,
         version: Option<u32>,
         patch: AccountPatch,
     },
@@ -70,20 +72,20 @@ pub enum Action {
     Post {
         id: TransferId,
         /// Who must own the source; `None` may decide on anybody's transfer.
-        owner: Option<UserId>,
+        owner: Option<Owner>,
         amount: Option<Amount>,
     },
     /// Lets go of what a transfer holds, or takes back one that waits.
     Void {
         id: TransferId,
         /// Who must own the destination of a hold, or the source of what waits.
-        owner: Option<UserId>,
+        owner: Option<Owner>,
     },
     /// Undoes a complete transfer by a new one in the other direction.
     Rollback {
         id: TransferId,
         /// Who must own the destination.
-        owner: Option<UserId>,
+        owner: Option<Owner>,
         /// The id of the new transfer.
         by: TransferId,
     },
@@ -97,6 +99,19 @@ pub enum Action {
     /// Lets a hold go whose time is over.
     Expire {
         id: TransferId,
+    },
+    /// Issues an API key.
+    Issue(NewKey),
+    /// Gives an API key another secret.
+    Renew {
+        id: KeyId,
+        hash: SecretHash,
+        /// How long the secret that it has opens too.
+        until: Option<Timestamp>,
+    },
+    /// Ends an API key.
+    Revoke {
+        id: KeyId,
     },
     /// Remembers something in the event log that changes nothing else.
     Note(Note),
@@ -123,6 +138,7 @@ pub struct ReadSet {
     pub references: Vec<(AccountId, String)>,
     /// Users who open accounts, whose accounts are counted.
     pub openers: Vec<UserId>,
+    pub api_keys: Vec<KeyId>,
     /// Whether an account asks for a number.
     pub next_account: bool,
 }
@@ -152,6 +168,9 @@ impl ReadSet {
                     | Action::Rollback { id, .. }
                     | Action::Attempt { id, .. }
                     | Action::Expire { id } => set.transfers.push(*id),
+                    Action::Issue(NewKey { id, .. })
+                    | Action::Renew { id, .. }
+                    | Action::Revoke { id } => set.api_keys.push(*id),
                     Action::Note(_) | Action::Refused(_) => {}
                 }
             }
@@ -192,6 +211,8 @@ impl ReadSet {
         set.references.dedup();
         set.openers.sort_unstable();
         set.openers.dedup();
+        set.api_keys.sort_unstable();
+        set.api_keys.dedup();
     }
 }
 

@@ -2,16 +2,19 @@
 //! same verdicts and the same writes, so a store may load, decide and write again at will.
 
 mod accounts;
+mod keys;
 mod ledger;
 mod parties;
 mod transfers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::account::Holding;
 use crate::command::{Action, IdempotencyKey, Submission};
 use crate::event::{Event, EventType};
-use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
+use crate::id::{AccountId, EventSeq, KeyId, TransactionId, TransferId, UserId};
+use crate::key::ApiKey;
+use crate::owner::Owner;
 use crate::rejection::Rejection;
 use crate::stats;
 use crate::time::Timestamp;
@@ -47,6 +50,8 @@ struct Books {
     transfers: HashMap<TransferId, usize>,
     moved: Vec<Option<Transfer>>,
     marks: Vec<Mark>,
+    /// API keys that changed.
+    keys: BTreeMap<KeyId, ApiKey>,
 }
 
 /// How far the books had come, to go back to. An action that is refused has written nothing, so
@@ -60,6 +65,7 @@ struct Undo {
     accounts: Vec<(AccountId, Option<Holding>)>,
     transfers: Vec<(TransferId, Option<Transfer>)>,
     openers: Vec<UserId>,
+    keys: Vec<(KeyId, Option<ApiKey>)>,
 }
 
 impl Books {
@@ -77,6 +83,7 @@ impl Books {
             transfers: HashMap::new(),
             moved: Vec::new(),
             marks: Vec::new(),
+            keys: BTreeMap::new(),
         }
     }
 
@@ -171,6 +178,9 @@ impl Books {
                 self.attempt(*id, *retry, failure.clone(), at, undo)
             }
             Action::Expire { id } => self.expire(*id, at, undo),
+            Action::Issue(new) => self.issue(new, at, undo),
+            Action::Renew { id, hash, until } => self.renew(*id, *hash, *until, at, undo),
+            Action::Revoke { id } => self.revoke(*id, at, undo),
             Action::Note(note) => {
                 let recorded = Recorded::audit(note, self.seq());
                 let user_id = note.user_id.clone();
@@ -256,11 +266,11 @@ impl Books {
     fn owned(
         &self,
         id: TransactionId,
-        owner: Option<&UserId>,
+        owner: Option<&Owner>,
         version: Option<u32>,
     ) -> Result<Transaction, Rejection> {
         let item = self.current(id).ok_or(Rejection::NotFound { id })?;
-        if owner.is_some_and(|owner| *owner != item.user_id) {
+        if owner.is_some_and(|owner| !owner.has_user(&item.user_id)) {
             return Err(Rejection::NotYours { id });
         }
         if let Some(transfer) = item.transfer_id {
@@ -346,6 +356,7 @@ impl Books {
             accounts: Vec::new(),
             transfers: Vec::new(),
             openers: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -363,6 +374,12 @@ impl Books {
                 *row = before;
             }
         }
+        for (id, before) in undo.keys.into_iter().rev() {
+            match before {
+                Some(before) => drop(self.keys.insert(id, before)),
+                None => drop(self.keys.remove(&id)),
+            }
+        }
         for user in undo.openers {
             self.snapshot.owned.entry(user).and_modify(|count| *count -= 1);
         }
@@ -376,6 +393,7 @@ impl Books {
     fn finish(mut self) -> WriteSet {
         let mut write = self.ledger();
         (write.events, write.replies) = (self.events, self.replies);
+        write.keys = self.keys.into_values().collect();
         for row in self.rows {
             if row.old.as_ref().map(|item| item.seq) == row.new.as_ref().map(|item| item.seq) {
                 continue;

@@ -6,7 +6,7 @@ use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
+use crate::id::{AccountId, EventSeq, KeyId, TransactionId, TransferId, UserId};
 use crate::named::named;
 use crate::time::Timestamp;
 
@@ -20,6 +20,7 @@ named! {
         Completed = "transaction.completed", Failed = "transaction.failed",
         RolledBack = "transaction.rolled_back", Refused = "access.refused",
         Shredded = "user.shredded", Rewrapped = "keys.rewrapped",
+        KeyIssued = "key.issued", KeyRotated = "key.rotated", KeyRevoked = "key.revoked",
     }
 }
 
@@ -29,6 +30,7 @@ pub enum Subject {
     Item(TransactionId),
     Account(AccountId),
     Transfer(TransferId),
+    Key(KeyId),
     /// Nothing that has an id: a note for auditors.
     Audit,
 }
@@ -50,14 +52,15 @@ pub struct Event {
     pub body: Arc<str>,
 }
 
-/// As followers publish it. What it is about stands under `transaction`, `account`, `transfer` or
-/// `audit`, byte for byte as the log has it.
+/// As followers publish it. What it is about stands under `transaction`, `account`, `transfer`,
+/// `key` or `audit`, byte for byte as the log has it.
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let about = match self.subject {
             Subject::Item(_) => "transaction",
             Subject::Account(_) => "account",
             Subject::Transfer(_) => "transfer",
+            Subject::Key(_) => "key",
             Subject::Audit => "audit",
         };
         let body: &RawValue = serde_json::from_str(&self.body).map_err(S::Error::custom)?;

@@ -65,3 +65,7 @@ pub const HOLD_S_MAX: u64 = 366 * 86_400;
 pub const MARK_EVERY: u64 = 64;
 /// The most accounts of one user: what a page of a user's transfers merges.
 pub const USER_ACCOUNTS_MAX: usize = 1_000;
+/// The longest name of an API key, in characters: a line in a list.
+pub const KEY_NAME_CHARS_MAX: usize = 100;
+/// The most users, accounts or scopes that an API key names: each use looks through them.
+pub const KEY_LISTED_MAX: usize = 100;

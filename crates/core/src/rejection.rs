@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, TransactionId, TransferId, UserId};
+use crate::id::{AccountId, KeyId, TransactionId, TransferId, UserId};
 use crate::json::JsonError;
 use crate::transaction::Status;
 use crate::transfer::TransferStatus;
@@ -94,6 +94,12 @@ pub enum Rejection {
     HoldExpired { id: TransferId },
     #[error("only {held} {currency} are held; post that or less")]
     MoreThanHeld { held: String, currency: String },
+    #[error("there is no API key {id}")]
+    KeyNotFound { id: KeyId },
+    #[error("there is an API key {id} already")]
+    KeyExists { id: KeyId },
+    #[error("the API key {id} has expired or was revoked; create a new one")]
+    KeyOver { id: KeyId },
     #[error("this idempotency key was used with another body; use a new key for a new request")]
     KeyReused,
     #[error("another item of this atomic batch was refused, so nothing of it was recorded")]
@@ -147,6 +153,9 @@ impl Rejection {
             Self::IsRollback { .. } => "IS_ROLLBACK",
             Self::HoldExpired { .. } => "HOLD_EXPIRED",
             Self::MoreThanHeld { .. } => "MORE_THAN_HELD",
+            Self::KeyNotFound { .. } => "API_KEY_NOT_FOUND",
+            Self::KeyExists { .. } => "API_KEY_EXISTS",
+            Self::KeyOver { .. } => "API_KEY_OVER",
             Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::BatchRefused => "BATCH_REFUSED",
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::account::Holding;
 use crate::command::ExternalKey;
 use crate::event::{Event, Subject};
-use crate::id::{AccountId, EventSeq, TransactionId, TransferId, UserId};
+use crate::id::{AccountId, EventSeq, KeyId, TransactionId, TransferId, UserId};
+use crate::key::ApiKey;
 use crate::note::Note;
 use crate::rejection::Rejection;
 use crate::stats::{BucketKey, Delta};
@@ -31,6 +32,7 @@ pub struct Snapshot {
     pub transfers: HashMap<TransferId, Transfer>,
     /// Transfers by their source and reference.
     pub references: HashMap<(AccountId, String), TransferId>,
+    pub keys: HashMap<KeyId, ApiKey>,
     /// How many accounts the users have who open one.
     pub owned: HashMap<UserId, usize>,
     /// The highest account number that Daybook might have given.
@@ -58,6 +60,12 @@ impl Recorded {
     pub fn transfer(transfer: &Transfer) -> Self {
         let (subject, version) = (Subject::Transfer(transfer.id), transfer.version);
         Self { subject, version, body: transfer.to_json().into(), seq: transfer.seq }
+    }
+
+    #[must_use]
+    pub fn key(key: &ApiKey) -> Self {
+        let (subject, version) = (Subject::Key(key.id), key.version);
+        Self { subject, version, body: key.to_json().into(), seq: key.seq }
     }
 
     #[must_use]
@@ -136,7 +144,9 @@ impl StoredVerdict {
             Ok(Outcome::Created(recorded)) => Self::Created(recorded.seq),
             Ok(Outcome::Updated(recorded)) => Self::Updated(recorded.seq),
             Ok(Outcome::Unchanged(recorded)) => match recorded.subject {
-                Subject::Item(_) | Subject::Audit => Self::Unchanged(recorded.seq),
+                Subject::Item(_) | Subject::Key(_) | Subject::Audit => {
+                    Self::Unchanged(recorded.seq)
+                }
                 Subject::Account(_) | Subject::Transfer(_) => {
                     Self::Seen(recorded.seq, recorded.body.to_string())
                 }
@@ -216,6 +226,8 @@ pub struct WriteSet {
     /// Each once, in the order in which they were first touched.
     pub transfers: Vec<TransferChange>,
     pub marks: Vec<Mark>,
+    /// API keys after the commit, each once.
+    pub keys: Vec<ApiKey>,
 }
 
 impl WriteSet {

@@ -72,7 +72,8 @@ fn action(place: usize, step: &Step) -> Action {
             let cents = step.cents;
             let body =
                 format!(r#"{{"status":"{status}","amount":{cents},"created_at":"{happened}"}}"#);
-            let owner = UserId::parse(&format!("user{}", step.user)).ok();
+            let owner =
+                UserId::parse(&format!("user{}", step.user)).ok().map(daybook_core::Owner::from);
             let patch = Patch::parse(&body).expect("a valid patch");
             Action::Amend { id: target, owner, version, patch }
         }

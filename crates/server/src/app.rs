@@ -16,6 +16,7 @@ use rand::Rng;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
+use crate::auth::api_keys::{ApiKeys, Pepper};
 use crate::auth::{Checker, Signer, Trust};
 use crate::checkpoint;
 use crate::http::budget::Limits;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub names: Names,
     /// Who signs checkpoints of the event log.
     pub checkpoints: Option<checkpoint::Signer>,
+    /// Who makes and checks the secrets of API keys.
+    pub keys: Option<Pepper>,
 }
 
 /// How the ledger's worker behaves.
@@ -107,6 +110,7 @@ impl Default for Settings {
             origins: Origins::Listed(Vec::new()),
             names: Names::ThisMachine,
             checkpoints: None,
+            keys: None,
         }
     }
 }
@@ -129,6 +133,7 @@ struct Inner {
     settle: Notify,
     looks: Looks,
     audit: Audit,
+    api_keys: ApiKeys,
 }
 
 /// What one accepted action did.
@@ -163,6 +168,7 @@ impl App {
             Auth::Trust(trust) => *trust.clone(),
         };
         let (checker, signer) = (Checker::new(&trust)?, Signer::new(&trust));
+        let api_keys = ApiKeys::new(settings.keys.clone());
         let batches = Semaphore::new(settings.batches_max);
         let metrics = Metrics::new();
         let limits = settings.rate.clone().map(|rate| Arc::new(Limits::new(rate, &metrics)));
@@ -179,6 +185,7 @@ impl App {
             settle: Notify::new(),
             looks: Looks::default(),
             audit: Audit::default(),
+            api_keys,
         })))
     }
 
@@ -224,6 +231,10 @@ impl App {
 
     pub(crate) fn settle(&self) -> &Notify {
         &self.0.settle
+    }
+
+    pub(crate) fn api_keys(&self) -> &ApiKeys {
+        &self.0.api_keys
     }
 
     pub(crate) fn audit(&self) -> &Audit {
@@ -323,6 +334,9 @@ fn settles_later(action: &Action) -> bool {
         | Action::Rollback { .. }
         | Action::Attempt { .. }
         | Action::Expire { .. }
+        | Action::Issue(_)
+        | Action::Renew { .. }
+        | Action::Revoke { .. }
         | Action::Note(_)
         | Action::Refused(_) => false,
     }

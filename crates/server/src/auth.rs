@@ -1,13 +1,15 @@
-//! Bearer tokens: JSON web tokens (RFC 7519), signed with a secret that is shared or by an issuer
-//! whose public keys are known.
+//! Credentials: JSON web tokens (RFC 7519), signed with a secret that is shared or by an issuer whose
+//! public keys are known, and API keys.
 
+pub mod api_keys;
 mod checker;
 mod jwks;
 mod keys;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_core::UserId;
+use daybook_core::{ApiKey, UserId};
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
@@ -76,6 +78,8 @@ pub struct Identity {
     pub subject: Subject,
     /// What the token allows; a user's token that says nothing of scopes may read and write.
     pub scopes: Vec<Scope>,
+    /// The API key, when it is one that was presented.
+    pub key: Option<Arc<ApiKey>>,
 }
 
 /// Why a token could not be made.

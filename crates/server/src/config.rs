@@ -1,6 +1,7 @@
 //! What a deployment can set. Every key stands with its explanation in `config.default.toml`;
 //! a file, the environment and flags override it, in this order, and an unknown key is an error.
 
+mod auth;
 mod layers;
 mod rate;
 
@@ -13,13 +14,13 @@ use std::time::Duration;
 use daybook_core::Currency;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::transfer::Retry;
-use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
-use crate::auth::{Algorithm, KeySet, PublicKey, Trust};
+use crate::auth::Algorithm;
 use crate::http::{Names, Origins};
-use crate::{app, checkpoint, telemetry, tls};
+use crate::{app, telemetry, tls};
 
+pub use auth::Auth;
 pub use layers::{Effective, Flag, Origin, Sources};
 pub use rate::Rate;
 
@@ -92,27 +93,6 @@ pub struct Limits {
     pub query_time_s: u64,
     pub readers: usize,
     pub replies_kept_days: u64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    pub token_ttl_s: u64,
-    /// Files in PEM.
-    pub public_keys: Vec<PathBuf>,
-    /// Empty is none.
-    pub jwks_url: String,
-    /// Empty is all that there are keys for.
-    pub algorithms: Vec<String>,
-    /// Empty is any.
-    pub issuer: String,
-    /// Empty is any.
-    pub audience: String,
-    pub leeway_s: u64,
-    pub user_claims: Vec<String>,
-    pub scope_claims: Vec<String>,
-    /// Empty is none.
-    pub checkpoint_key: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -288,42 +268,6 @@ impl Config {
         daybook_store::Options { replica, ..self.store_options() }
     }
 
-    /// Who may sign tokens, and what they must say.
-    ///
-    /// # Errors
-    /// When a file of a public key cannot be used.
-    pub fn trust(&self) -> Result<Trust, Error> {
-        let auth = &self.auth;
-        let read = |path: &PathBuf| {
-            let bad = |reason: String| Error::BadKey { path: path.clone(), reason };
-            let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-            PublicKey::from_pem(&text).map_err(|error| bad(error.to_string()))
-        };
-        let named = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let algorithms = match auth.algorithms.as_slice() {
-            [] => Algorithm::ALL.to_vec(),
-            names => names.iter().filter_map(|name| Algorithm::from_name(name)).collect(),
-        };
-        Ok(Trust {
-            secret: self.secret.reveal().map(<[u8]>::to_vec),
-            keys: auth.public_keys.iter().map(read).collect::<Result<_, _>>()?,
-            key_set: self.key_set().map(KeySet::at),
-            algorithms,
-            issuer: named(&auth.issuer),
-            audience: named(&auth.audience),
-            leeway: Duration::from_secs(auth.leeway_s),
-            user_claims: auth.user_claims.clone(),
-            scope_claims: auth.scope_claims.clone(),
-        })
-    }
-
-    /// The URL of the key set: over HTTPS, or on this machine.
-    fn key_set(&self) -> Option<Url> {
-        let url = Url::parse(&self.auth.jwks_url).ok()?;
-        let is_here = is_this_machine(url.host_str()?);
-        (url.scheme() == "https" || (url.scheme() == "http" && is_here)).then_some(url)
-    }
-
     /// How the application behaves.
     ///
     /// # Errors
@@ -349,21 +293,9 @@ impl Config {
             ledger: self.ledger_settings(),
             origins: self.origins(),
             checkpoints: self.checkpoint_signer()?,
+            keys: self.key_pepper()?,
             names: if self.is_public() { Names::Any } else { Names::ThisMachine },
         })
-    }
-
-    /// Who signs checkpoints of the event log; nobody without a key and a secret.
-    ///
-    /// # Errors
-    /// When the key cannot be used.
-    pub fn checkpoint_signer(&self) -> Result<Option<checkpoint::Signer>, Error> {
-        let path = &self.auth.checkpoint_key;
-        if path.as_os_str().is_empty() {
-            return Ok(self.secret.reveal().map(checkpoint::Signer::secret));
-        }
-        let signer = checkpoint::Signer::file(path);
-        signer.map(Some).map_err(|error| Error::Inconsistent { reason: error.to_string() })
     }
 
     /// The files that TLS needs, when it is wanted.

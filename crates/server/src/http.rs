@@ -13,6 +13,7 @@ mod changes;
 mod checkpoint;
 mod docs;
 pub mod error;
+mod keys;
 mod ledger;
 mod limit;
 mod observe;
@@ -68,6 +69,9 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(transfers::void))
         .routes(routes!(transfers::roll_back))
         .routes(routes!(ledger::verify))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::get, keys::revoke))
+        .routes(routes!(keys::rotate))
         .routes(routes!(checkpoint::get))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))

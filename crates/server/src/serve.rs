@@ -118,6 +118,7 @@ pub async fn serve(
         server.connections.wait().await;
     }
     app.note_refusals().await;
+    app.note_keys().await;
     app.store().close().await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Domain values to columns and back; the only place that knows how a row is written.
 
+pub mod key;
 pub mod ledger;
 pub mod postgres;
 pub mod sqlite;
@@ -7,7 +8,7 @@ pub mod sqlite;
 use daybook_core::stats::{BucketKey, MonthSums, decode_month};
 use daybook_core::time::{Day, Month};
 use daybook_core::{
-    AccountId, Amount, Currency, Event, EventSeq, EventType, Json, Side, Status, Subject,
+    AccountId, Amount, Currency, Event, EventSeq, EventType, Json, KeyId, Side, Status, Subject,
     Timestamp, Transaction, TransactionId, TransactionType, TransferId, UserId,
 };
 use uuid::Uuid;
@@ -155,22 +156,26 @@ pub fn subject_bytes(subject: Subject) -> Vec<u8> {
         Subject::Item(id) => id.0.as_bytes().to_vec(),
         Subject::Account(id) => id.0.to_be_bytes().to_vec(),
         Subject::Transfer(id) => id.0.as_bytes().to_vec(),
+        Subject::Key(id) => id.0.to_be_bytes().to_vec(),
         Subject::Audit => Vec::new(),
     }
 }
 
 fn subject(event_type: EventType, bytes: &[u8]) -> Result<Subject> {
     let uuid = || Uuid::from_slice(bytes).map_err(|_| corrupt("id"));
+    let number = || bytes.try_into().map(i64::from_be_bytes).map_err(|_| corrupt("id"));
     Ok(match event_type {
         EventType::Created | EventType::Updated | EventType::Deleted => {
             Subject::Item(TransactionId(uuid()?))
         }
         EventType::AccountCreated | EventType::AccountUpdated => {
-            let bytes = bytes.try_into().map_err(|_| corrupt("account"))?;
-            Subject::Account(AccountId(i64::from_be_bytes(bytes)))
+            Subject::Account(AccountId(number()?))
         }
         EventType::Submitted | EventType::Completed | EventType::Failed | EventType::RolledBack => {
             Subject::Transfer(TransferId(uuid()?))
+        }
+        EventType::KeyIssued | EventType::KeyRotated | EventType::KeyRevoked => {
+            Subject::Key(KeyId(number()?))
         }
         EventType::Refused | EventType::Shredded | EventType::Rewrapped => Subject::Audit,
     })

@@ -30,8 +30,8 @@ use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
 use daybook_core::transfer::Entry;
 use daybook_core::write_set::Reply;
 use daybook_core::{
-    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
-    Transfer, TransferId, UserId,
+    AccountId, ApiKey, Event, EventSeq, Holding, KeyId, Query, Submission, Timestamp, Transaction,
+    TransactionId, Transfer, TransferId, UserId,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -304,6 +304,12 @@ pub trait Store: Send + Sync {
 
     /// Who may answer a read that must see an event.
     async fn reader(&self, at_least: EventSeq) -> Result<Reader>;
+    /// An API key, also one that is over.
+    async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>>;
+    /// API keys after an id, in the order of their ids.
+    async fn api_keys(&self, after: KeyId, limit: u32) -> Result<List<ApiKey>>;
+    /// Remembers when API keys were last seen, which is no change of them.
+    async fn api_keys_used(&self, used: Vec<(KeyId, Timestamp)>) -> Result<()>;
     /// The link of the hash chain that an event has; `None` when there is no such event. Whoever
     /// knows it can tell later whether the event or any before it was changed.
     async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>>;

@@ -11,6 +11,7 @@ mod connect;
 pub mod copy;
 mod failure;
 mod follow;
+mod keys;
 mod ledger;
 mod load;
 mod merge;
@@ -38,8 +39,8 @@ use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
 use daybook_core::transfer::Entry;
 use daybook_core::write_set::Reply;
 use daybook_core::{
-    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
-    Transfer, TransferId, UserId,
+    AccountId, ApiKey, Event, EventSeq, Holding, KeyId, Query, Submission, Timestamp, Transaction,
+    TransactionId, Transfer, TransferId, UserId,
 };
 use futures_util::future::join;
 use tokio::task::JoinHandle;
@@ -201,6 +202,18 @@ impl Store for Postgres {
 
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
         follow::follow(&self.pool.write().await?, &claim).await
+    }
+
+    async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
+        Ok(keys::get(&self.pool.ask().await?, vec![id.0]).await?.pop())
+    }
+
+    async fn api_keys(&self, after: KeyId, limit: u32) -> Result<List<ApiKey>> {
+        keys::list(&self.pool.ask().await?, after, limit).await
+    }
+
+    async fn api_keys_used(&self, used: Vec<(KeyId, Timestamp)>) -> Result<()> {
+        keys::used(&self.pool.write().await?, &used).await
     }
 
     async fn followers(&self) -> Result<Vec<Follower>> {

@@ -6,6 +6,7 @@ mod checkpoint;
 pub mod copy;
 mod counts;
 mod follow;
+mod keys;
 mod ledger;
 mod pool;
 mod read;
@@ -25,8 +26,8 @@ use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
 use daybook_core::transfer::Entry;
 use daybook_core::write_set::Reply;
 use daybook_core::{
-    AccountId, Event, EventSeq, Holding, Query, Submission, Timestamp, Transaction, TransactionId,
-    Transfer, TransferId, UserId,
+    AccountId, ApiKey, Event, EventSeq, Holding, KeyId, Query, Submission, Timestamp, Transaction,
+    TransactionId, Transfer, TransferId, UserId,
 };
 
 pub use backup::backup_file;
@@ -177,6 +178,18 @@ impl Store for Sqlite {
 
     async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
         self.pool.run_quick(move |conn| chain::link(conn, seq)).await
+    }
+
+    async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
+        self.pool.run_quick(move |conn| keys::get(conn, id)).await
+    }
+
+    async fn api_keys(&self, after: KeyId, limit: u32) -> Result<List<ApiKey>> {
+        self.pool.run(move |conn| keys::list(conn, after, limit)).await
+    }
+
+    async fn api_keys_used(&self, used: Vec<(KeyId, Timestamp)>) -> Result<()> {
+        self.writer.run(move |writing| keys::used(&mut writing.opened.conn, &used)).await
     }
 
     async fn followers(&self) -> Result<Vec<Follower>> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{Books, Undo};
 use crate::account::{Account, AccountPatch, AccountStatus, Funds, Holding, NewAccount, Overdraft};
 use crate::event::EventType;
-use crate::id::{AccountId, TransferId, UserId};
+use crate::id::{AccountId, TransferId};
 use crate::json::Json;
 use crate::limits::USER_ACCOUNTS_MAX;
 use crate::money::{Amount, Balance};
+use crate::owner::Owner;
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::Transfer;
@@ -112,14 +113,14 @@ impl Books {
     pub(super) fn reform(
         &mut self,
         id: AccountId,
-        owner: Option<&UserId>,
+        owner: Option<&Owner>,
         version: Option<u32>,
         patch: &AccountPatch,
         at: Timestamp,
         undo: &mut Undo,
     ) -> Verdict {
         let holding = self.holding(id).ok_or(Rejection::AccountNotFound { id })?;
-        if owner.is_some() && owner != holding.account.user_id.as_ref() {
+        if owner.is_some_and(|owner| !owner.has_account(&holding.account)) {
             return Err(Rejection::NotYourAccount { id });
         }
         if id.is_equity() {

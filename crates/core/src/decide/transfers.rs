@@ -13,8 +13,9 @@ use super::parties::Parties;
 use super::{Books, Undo};
 use crate::account::{Holding, too_precise};
 use crate::event::EventType;
-use crate::id::{TransferId, UserId};
+use crate::id::TransferId;
 use crate::money::Amount;
+use crate::owner::Owner;
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::{Failure, FailureKind, NewTransfer, Retry, Transfer, TransferStatus};
@@ -37,8 +38,9 @@ impl Books {
         }
         let key = new.reference.as_ref().map(|reference| (new.source, reference.clone()));
         if let Some(old) = key.as_ref().and_then(|key| self.referred(key)) {
-            let owner = self.holding(old.source).and_then(|source| source.account.user_id.as_ref());
-            if new.owner.is_some() && new.owner.as_ref() != owner {
+            let source = self.holding(old.source);
+            let is_theirs = |owner: &Owner| source.is_some_and(|s| owner.has_account(&s.account));
+            if !new.owner.as_ref().is_none_or(is_theirs) {
                 return Err(Rejection::NotYourAccount { id: old.source });
             }
             if new.repeats(old) {
@@ -47,7 +49,7 @@ impl Books {
             return Err(Rejection::DuplicateReference { id: old.id });
         }
         let parties = self.parties(new.source, new.destination)?;
-        if new.owner.is_some() && new.owner != parties.source.account.user_id {
+        if new.owner.as_ref().is_some_and(|owner| !owner.has_account(&parties.source.account)) {
             return Err(Rejection::NotYourAccount { id: new.source });
         }
         if new.owner.is_some() && new.created_at.is_some() {
@@ -87,7 +89,7 @@ impl Books {
     pub(super) fn post(
         &mut self,
         id: TransferId,
-        owner: Option<&UserId>,
+        owner: Option<&Owner>,
         amount: Option<Amount>,
         at: Timestamp,
         undo: &mut Undo,
@@ -127,7 +129,7 @@ impl Books {
     pub(super) fn void(
         &mut self,
         id: TransferId,
-        owner: Option<&UserId>,
+        owner: Option<&Owner>,
         at: Timestamp,
         undo: &mut Undo,
     ) -> Verdict {
@@ -167,7 +169,7 @@ impl Books {
     pub(super) fn roll_back(
         &mut self,
         id: TransferId,
-        owner: Option<&UserId>,
+        owner: Option<&Owner>,
         by: TransferId,
         at: Timestamp,
         undo: &mut Undo,
@@ -254,8 +256,8 @@ impl Books {
     }
 }
 
-fn may_decide(id: TransferId, owner: Option<&UserId>, whose: &Holding) -> Result<(), Rejection> {
-    if owner.is_some() && owner != whose.account.user_id.as_ref() {
+fn may_decide(id: TransferId, owner: Option<&Owner>, whose: &Holding) -> Result<(), Rejection> {
+    if owner.is_some_and(|owner| !owner.has_account(&whose.account)) {
         return Err(Rejection::NotYourTransfer { id });
     }
     Ok(())

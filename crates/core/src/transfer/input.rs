@@ -3,13 +3,14 @@
 use serde_json::value::RawValue;
 
 use crate::account::{more_digits, read_account};
-use crate::id::{AccountId, TransferId, UserId};
+use crate::id::{AccountId, TransferId};
 use crate::input::{
     Read, Reader, read_amount_text, read_currency, read_metadata, read_name, read_time, wrong,
 };
 use crate::json::Json;
 use crate::limits::{HOLD_S_MAX, REFERENCE_CHARS_MAX};
 use crate::money::{Amount, Currency};
+use crate::owner::Owner;
 use crate::rejection::Rejection;
 use crate::time::{Timestamp, US_PER_S};
 use crate::transaction::{TransactionType, Vocabulary};
@@ -22,7 +23,7 @@ use super::Transfer;
 pub struct NewTransfer {
     pub id: TransferId,
     /// Whose the source must be; `None` may move anybody's money.
-    pub owner: Option<UserId>,
+    pub owner: Option<Owner>,
     pub source: AccountId,
     pub destination: AccountId,
     pub amount: Amount,

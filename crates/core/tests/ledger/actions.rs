@@ -106,7 +106,7 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     pub fn action(&self, wish: &Wish, number: usize) -> Action {
         let id = self.target(wish);
-        let owner = user(wish.user);
+        let owner = user(wish.user).map(daybook_core::Owner::from);
         match wish.kind {
             OPEN | 1 => self.open(wish),
             2..5 => Action::Reform {
@@ -220,7 +220,7 @@ impl Scene<'_> {
         let happened = !hold && !queued && rare(4, 5);
         Action::Transfer(NewTransfer {
             id: transfer_id(number),
-            owner: user(wish.user),
+            owner: user(wish.user).map(daybook_core::Owner::from),
             source,
             destination,
             amount: amount(wish.amount),

@@ -352,10 +352,10 @@ fn check_row(write: &WriteSet, row: &RowChange) {
 
 /// Whether a commit would leave everything as it is.
 pub fn writes_nothing(write: &WriteSet) -> bool {
-    let WriteSet { rows, events, statistics, replies, accounts, transfers, marks } = write;
+    let WriteSet { rows, events, statistics, replies, accounts, transfers, marks, keys } = write;
     let feed = rows.is_empty() && events.is_empty() && statistics.is_empty();
     let ledger = accounts.is_empty() && transfers.is_empty() && marks.is_empty();
-    feed && ledger && replies.is_empty()
+    feed && ledger && replies.is_empty() && keys.is_empty()
 }
 
 /// Something that may be wrong with the books, and how to make it so.

@@ -65,8 +65,8 @@ impl<'a> Line<'a> {
         account(self.word())
     }
 
-    fn owner(&mut self) -> Option<UserId> {
-        self.option("by").map(|user| UserId::parse(&user).expect("a user"))
+    fn owner(&mut self) -> Option<daybook_core::Owner> {
+        self.option("by").map(|user| UserId::parse(&user).expect("a user").into())
     }
 
     fn body(&mut self) -> &'a str {

@@ -185,7 +185,7 @@ impl Checker {
         if matches!(subject, Subject::User(_)) && !is_narrowed {
             scopes.extend(Scope::OF_USERS);
         }
-        Ok(Identity { subject, scopes })
+        Ok(Identity { subject, scopes, key: None })
     }
 }
 

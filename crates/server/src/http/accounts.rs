@@ -6,7 +6,7 @@ use daybook_core::id::fnv128;
 use daybook_core::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use daybook_core::query::{AccountsQuery, EntriesQuery};
 use daybook_core::{
-    AccountId, AccountPatch, AccountStatus, Action, Currency, EventSeq, Holding, NewAccount,
+    AccountId, AccountPatch, AccountStatus, Action, Currency, EventSeq, Holding, NewAccount, Owner,
     Rejection, Timestamp, UserId,
 };
 use jiff::tz::TimeZone;
@@ -43,8 +43,9 @@ pub async fn create(
 ) -> Result<Response> {
     params.only(&[])?;
     let new = NewAccount::parse(body.text(), caller.user(), app.vocabulary())?;
-    if let Some(user_id) = &new.user_id {
-        caller.check(user_id)?;
+    match &new.user_id {
+        Some(user_id) => caller.check(user_id)?,
+        None => caller.check_operator("open an account that belongs to nobody")?,
     }
     if new.gives_money() {
         caller.check_operator("give an account money or an overdraft")?;
@@ -75,7 +76,7 @@ pub async fn list(
     let limit = reader.limit(PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
     let cursor = reader.one("cursor");
     reader.finish()?;
-    let user_id = caller.user().cloned().or(named);
+    let user_id = caller.about(named)?;
     let digest = fnv128(&[
         b"accounts",
         user_id.as_ref().map_or("", UserId::as_str).as_bytes(),
@@ -124,9 +125,9 @@ pub async fn get(
     reader.finish()?;
     let Some(at) = at else {
         let holding = books.account(id).await?;
-        return Ok(answer::account(&own(id, holding, caller.user())?));
+        return Ok(answer::account(&own(id, holding, caller.owner().as_ref())?));
     };
-    let holding = own(id, books.balance_at(id, at).await?, caller.user())?;
+    let holding = own(id, books.balance_at(id, at).await?, caller.owner().as_ref())?;
     let currency = holding.account.currency;
     let balance = holding.funds.balance.to_text(currency);
     answer::of(&Past { account_id: id, currency, balance, at })
@@ -159,7 +160,7 @@ pub async fn patch(
         caller.check_operator("change the overdraft or the status of an account")?;
     }
     let key = key.bind(&caller, body.text().as_bytes());
-    let owner = caller.user().cloned();
+    let owner = caller.owner();
     answer::done(&app.commit_one(key, Action::Reform { id, owner, version, patch }).await?)
 }
 
@@ -188,8 +189,9 @@ pub async fn entries(
         &to.micros().to_be_bytes(),
     ]);
     let before = position(cursor, digest)?.map(EventSeq);
-    if caller.user().is_some() {
-        own(id, books.account(id).await?, caller.user())?;
+    let owner = caller.owner();
+    if owner.is_some() {
+        own(id, books.account(id).await?, owner.as_ref())?;
     }
     let query = EntriesQuery { account: id, from, to, before, limit };
     let found = books.entries(query).await?.ok_or(Rejection::AccountNotFound { id })?;
@@ -200,10 +202,10 @@ pub async fn entries(
 pub(super) fn own(
     id: AccountId,
     holding: Option<Holding>,
-    owner: Option<&UserId>,
+    owner: Option<&Owner>,
 ) -> Result<Holding> {
     let holding = holding.ok_or(Rejection::AccountNotFound { id })?;
-    if owner.is_some() && owner != holding.account.user_id.as_ref() {
+    if owner.is_some_and(|owner| !owner.has_account(&holding.account)) {
         return Err(Rejection::NotYourAccount { id }.into());
     }
     Ok(holding)

@@ -69,6 +69,7 @@ pub fn done(done: &Done) -> Result<Response> {
                 Subject::Item(id) => format!("/api/v1/transactions/{id}"),
                 Subject::Account(id) => format!("/api/v1/accounts/{id}"),
                 Subject::Transfer(id) => format!("/api/v1/transfers/{id}"),
+                Subject::Key(id) => format!("/api/v1/keys/{id}"),
                 // No request makes one.
                 Subject::Audit => "/api/v1/health".to_owned(),
             };

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use daybook_core::json::Fields;
-use daybook_core::{FieldError, Rejection, UserId};
+use daybook_core::{AccountId, ApiKey, FieldError, KeyId, Rejection, Timestamp, UserId};
 use serde::Serialize;
 
 use super::answer;
@@ -67,9 +67,28 @@ fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
 struct Me {
     user_id: Option<UserId>,
     scopes: Vec<&'static str>,
+    /// Of an API key only.
+    #[serde(flatten)]
+    key: Option<MyKey>,
 }
 
-/// Says whom the caller's token speaks for.
+#[derive(Serialize)]
+struct MyKey {
+    key_id: KeyId,
+    name: String,
+    users: Vec<UserId>,
+    accounts: Vec<AccountId>,
+    expires_at: Option<Timestamp>,
+}
+
+impl From<&ApiKey> for MyKey {
+    fn from(key: &ApiKey) -> Self {
+        let ApiKey { id, name, users, accounts, expires_at, .. } = key.clone();
+        Self { key_id: id, name, users, accounts, expires_at }
+    }
+}
+
+/// Says whom the caller's token or API key speaks for.
 #[utoipa::path(
     get, path = "/api/v1/auth/me", tag = "access", operation_id = "getMe",
     responses((status = 200, description = "The caller.", body = MeBody), ReadProblems),
@@ -81,5 +100,6 @@ pub async fn me(HasToken(identity): HasToken, params: Params) -> Result<Response
         Subject::User(user) => Some(user),
         Subject::Service(_) => None,
     };
-    answer::of(&Me { user_id, scopes })
+    let key = identity.key.as_deref().map(MyKey::from);
+    answer::of(&Me { user_id, scopes, key })
 }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::caller::Caller;
 use super::error::{Error, Result};
+use crate::auth::{Identity, Subject};
 use crate::metrics::Metrics;
 use crate::rate::{Budget, Charge, Key, Party, Quota, Rate, Standing, Table};
 
@@ -143,15 +144,16 @@ impl Meter {
     /// # Errors
     /// When the caller's budget is used up.
     pub fn pay_as(&self, caller: &Caller) -> Result<()> {
-        let party = match (caller, caller.user()) {
-            (Caller::Anyone, _) => return Ok(()),
-            (Caller::Known(_), Some(_)) => Party::User,
-            (Caller::Known(_), None) => Party::Service,
+        let party = match caller {
+            Caller::Anyone => return Ok(()),
+            Caller::Known(Identity { subject: Subject::User(_), .. }) => Party::User,
+            Caller::Known(Identity { subject: Subject::Service(_), .. }) => Party::Service,
         };
         if self.paid.lock().caller.is_some() {
             return Ok(());
         }
-        self.pay(party, caller.key_space())
+        let (kind, name) = caller.key_space();
+        self.pay(party, [kind, &name])
     }
 
     fn pay(&self, party: Party, name: [&[u8]; 2]) -> Result<()> {

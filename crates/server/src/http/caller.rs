@@ -1,17 +1,23 @@
 //! Authorization as extractors: a handler that needs a right takes it as a parameter and cannot
 //! forget it.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use daybook_core::UserId;
+use axum::http::{HeaderMap, HeaderName};
+use daybook_core::{ApiKey, Owner, UserId};
 
 use super::budget::Meter;
 use super::error::{Error, Result};
-use crate::app::App;
+use crate::app::{App, now};
+use crate::auth::api_keys;
 use crate::auth::{BadToken, Identity, Scope, Subject};
+
+/// A header that has an API key, for those who cannot send it behind `Bearer`.
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -26,24 +32,61 @@ pub struct HasToken(pub Identity);
 /// A caller who may look at the whole; never a user.
 pub struct IsOperator;
 
+/// A caller who may do everything; never a user, and never a key that is narrowed.
+pub struct IsAdmin(pub Caller);
+
 /// Where the request's log line learns whose request it was.
 #[derive(Clone, Default)]
 pub(crate) struct Speaker(pub Arc<OnceLock<UserId>>);
 
 impl Caller {
-    /// The only user that the caller speaks for; `None` may name any.
+    /// The only user that the caller speaks for, by a token or by a key that is narrowed to one;
+    /// `None` may name others.
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
-        match self {
-            Self::Known(Identity { subject: Subject::User(user), .. }) => Some(user),
-            Self::Known(Identity { subject: Subject::Service(_), .. }) | Self::Anyone => None,
+        let Self::Known(identity) = self else { return None };
+        match (&identity.subject, identity.key.as_deref()) {
+            (Subject::User(user), _) => Some(user),
+            (Subject::Service(_), Some(ApiKey { users, accounts, .. })) if accounts.is_empty() => {
+                if let [user] = users.as_slice() {
+                    Some(user)
+                } else {
+                    None
+                }
+            }
+            (Subject::Service(_), _) => None,
+        }
+    }
+
+    /// Whose rows the caller may touch; `None` may touch everybody's.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        let Self::Known(identity) = self else { return None };
+        match &identity.subject {
+            Subject::User(user) => Some(Owner::User(user.clone())),
+            Subject::Service(_) => identity.key.as_deref().and_then(ApiKey::owner),
         }
     }
 
     /// Whether the caller may speak for a user.
     #[must_use]
     pub fn speaks_for(&self, user_id: &UserId) -> bool {
-        self.user().is_none_or(|user| user == user_id)
+        self.owner().is_none_or(|owner| owner.has_user(user_id))
+    }
+
+    /// The user whose rows are asked for: the caller's own, or the one that is named, or nobody in
+    /// particular.
+    ///
+    /// # Errors
+    /// When the caller may not speak for whom it names, or names nobody and may not see everybody.
+    pub fn about(&self, named: Option<UserId>) -> Result<Option<UserId>> {
+        let user = self.user().cloned().or(named);
+        match &user {
+            Some(user) => self.check(user)?,
+            None if self.owner().is_some() => return Err(Error::NameUser),
+            None => {}
+        }
+        Ok(user)
     }
 
     /// Refuses a user for whom the caller may not speak.
@@ -60,20 +103,21 @@ impl Caller {
     /// Refuses what the owner of an account may not do to it.
     ///
     /// # Errors
-    /// When the token is a user's.
+    /// When the token is a user's, or a key that is narrowed.
     pub fn check_operator(&self, what: &'static str) -> Result<()> {
-        if self.user().is_some() { Err(Error::NotForUsers { what }) } else { Ok(()) }
+        if self.owner().is_some() { Err(Error::NotForUsers { what }) } else { Ok(()) }
     }
 
     /// What keeps the idempotency keys of callers apart.
     #[must_use]
-    pub fn key_space(&self) -> [&[u8]; 2] {
-        match self {
-            Self::Anyone => [b"anyone", b""],
-            Self::Known(Identity { subject: Subject::User(user), .. }) => {
-                [b"user", user.as_str().as_bytes()]
+    pub fn key_space(&self) -> (&'static [u8], Cow<'_, [u8]>) {
+        let Self::Known(identity) = self else { return (b"anyone", Cow::Borrowed(b"")) };
+        match (&identity.subject, &identity.key) {
+            (Subject::User(user), _) => (b"user", Cow::Borrowed(user.as_str().as_bytes())),
+            (Subject::Service(_), Some(key)) => {
+                (b"key", Cow::Owned(key.id.0.to_be_bytes().to_vec()))
             }
-            Self::Known(Identity { subject: Subject::Service(_), .. }) => [b"service", b""],
+            (Subject::Service(_), None) => (b"service", Cow::Borrowed(b"")),
         }
     }
 
@@ -88,19 +132,14 @@ impl Caller {
     }
 
     async fn of(parts: &Parts, app: &App) -> Result<Self> {
-        let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
-        let Some(header) = headers.next() else {
+        let Some(credential) = credential(&parts.headers)? else {
             return if app.is_open() { Ok(Self::Anyone) } else { Err(Error::NoToken) };
         };
-        if headers.next().is_some() {
-            return Err(BadToken::Invalid.into());
-        }
-        let text = header.to_str().map_err(|_| BadToken::Invalid)?;
-        let token = match text.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-            Some(_) | None => return Err(Error::NoToken),
-        };
-        let caller = Self::Known(app.checker().check(token).await?);
+        let caller = Self::Known(if api_keys::is_key(credential) {
+            app.api_keys().check(app.store(), credential, now()).await??
+        } else {
+            app.checker().check(credential).await?
+        });
         if let (Some(user), Some(speaker)) = (caller.user(), parts.extensions.get::<Speaker>()) {
             speaker.0.get_or_init(|| user.clone());
         }
@@ -108,6 +147,25 @@ impl Caller {
             meter.pay_as(&caller)?;
         }
         Ok(caller)
+    }
+}
+
+/// The token or API key of a request: behind `Bearer`, or a key in a header of its own.
+fn credential(headers: &HeaderMap) -> Result<Option<&str>> {
+    let mut given = headers.get_all(AUTHORIZATION).iter().map(|header| (header, true));
+    let keys = headers.get_all(API_KEY).iter().map(|header| (header, false));
+    let mut given = given.by_ref().chain(keys);
+    let Some((header, is_bearer)) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(BadToken::Invalid.into());
+    }
+    let text = header.to_str().map_err(|_| BadToken::Invalid)?;
+    if !is_bearer {
+        return if api_keys::is_key(text) { Ok(Some(text)) } else { Err(BadToken::Invalid.into()) };
+    }
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        Some(_) | None => Err(Error::NoToken),
     }
 }
 
@@ -143,10 +201,22 @@ impl FromRequestParts<App> for IsOperator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = Caller::of(parts, app).await?;
-        if caller.user().is_some() {
+        if caller.owner().is_some() {
             return Err(Error::MissingScope { scope: Scope::Ops.name() });
         }
         caller.may(Scope::Ops).map(|_| Self)
+    }
+}
+
+impl FromRequestParts<App> for IsAdmin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let caller = Caller::of(parts, app).await?;
+        if caller.owner().is_some() {
+            return Err(Error::MissingScope { scope: Scope::Admin.name() });
+        }
+        caller.may(Scope::Admin).map(Self)
     }
 }
 

@@ -85,7 +85,7 @@ pub async fn sync(CanRead(caller): CanRead, books: Books, params: Params) -> Res
     let named = reader.user();
     let (cursor, limit) = (reader.one("cursor"), reader.limit(LIMIT_DEFAULT, SYNC_PAGE_MAX));
     reader.finish()?;
-    let user = caller.user().cloned().or(named).ok_or(QueryError::MissingUser)?;
+    let user = caller.about(named)?.ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
     let after = EventSeq(position(cursor, digest)?.unwrap_or(0));
     let changes = books.changes(user, after, limit).await?;

@@ -34,6 +34,8 @@ pub enum Error {
     BadAccountId { text: String },
     #[error("Invalid transfer ID format: '{text}' is not a UUID")]
     BadTransferId { text: String },
+    #[error("Invalid key ID format: '{text}' is not sixteen hexadecimal digits")]
+    BadKeyId { text: String },
     #[error("{detail}")]
     BadUserId { detail: String },
     #[error("the path is not UTF-8 once decoded")]
@@ -64,6 +66,10 @@ pub enum Error {
     NotYou { user_id: UserId },
     #[error("a user's token may not {what}; a service's may")]
     NotForUsers { what: &'static str },
+    #[error("this API key is narrowed; say in `user_id` or by an account's number what is meant")]
+    NameUser,
+    #[error("there are no API keys here; give the server `auth.key_secret` first")]
+    KeysOff,
     #[error("the token lacks the scope {scope}")]
     MissingScope { scope: &'static str },
     #[error(
@@ -225,6 +231,7 @@ impl From<Error> for Problem {
             Error::NoRoute => (S::NOT_FOUND, "NOT_FOUND"),
             Error::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Error::BadTransactionId { .. } => (S::BAD_REQUEST, "INVALID_TRANSACTION_ID"),
+            Error::BadKeyId { .. } => (S::BAD_REQUEST, "INVALID_KEY_ID"),
             Error::BadAccountId { .. } => (S::BAD_REQUEST, "INVALID_ACCOUNT_ID"),
             Error::BadTransferId { .. } => (S::BAD_REQUEST, "INVALID_TRANSFER_ID"),
             Error::BadUserId { .. } => (S::BAD_REQUEST, "INVALID_USER_ID"),
@@ -246,6 +253,8 @@ impl From<Error> for Problem {
             Error::NotYou { .. } => (S::FORBIDDEN, "NOT_YOUR_USER"),
             Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
+            Error::NameUser => (S::FORBIDDEN, "KEY_IS_NARROWED"),
+            Error::KeysOff => (S::SERVICE_UNAVAILABLE, "KEYS_OFF"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
             Error::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
@@ -266,7 +275,8 @@ fn refused(rejection: Rejection) -> Problem {
         Rejection::Malformed(_) => S::BAD_REQUEST,
         Rejection::NotFound { .. }
         | Rejection::AccountNotFound { .. }
-        | Rejection::TransferNotFound { .. } => S::NOT_FOUND,
+        | Rejection::TransferNotFound { .. }
+        | Rejection::KeyNotFound { .. } => S::NOT_FOUND,
         Rejection::NotYours { .. }
         | Rejection::NotYourUser { .. }
         | Rejection::BackdatedByUser
@@ -289,7 +299,9 @@ fn refused(rejection: Rejection) -> Problem {
         | Rejection::NotHeld { .. }
         | Rejection::StillHeld { .. }
         | Rejection::IsRollback { .. }
-        | Rejection::HoldExpired { .. } => S::CONFLICT,
+        | Rejection::HoldExpired { .. }
+        | Rejection::KeyExists { .. }
+        | Rejection::KeyOver { .. } => S::CONFLICT,
         Rejection::Invalid(_)
         | Rejection::CurrenciesDiffer { .. }
         | Rejection::InsufficientFunds { .. }

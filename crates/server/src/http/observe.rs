@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 
 use super::browser;
 use super::budget::Meter;
-use super::caller::Speaker;
+use super::caller::{API_KEY, Speaker};
 use super::error::{Error, Problem};
 use super::request::is_visible;
 use crate::app::{App, Place};
@@ -116,7 +116,9 @@ impl Seen {
             route: request.extensions().get::<MatchedPath>().cloned(),
             id: request_id(request.headers()),
             address: address(app, request),
-            has_credential: request.headers().contains_key(header::AUTHORIZATION),
+            has_credential: [header::AUTHORIZATION, API_KEY]
+                .iter()
+                .any(|name| request.headers().contains_key(name)),
             speaker,
             meter: None,
         }

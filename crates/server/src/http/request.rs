@@ -10,8 +10,8 @@ use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use daybook_core::query::{ParameterError, QueryError};
 use daybook_core::time::Moment;
 use daybook_core::{
-    AccountId, Currency, FieldError, IdempotencyKey, Timestamp, TransactionId, TransferId, UserId,
-    cursor,
+    AccountId, Currency, FieldError, IdempotencyKey, KeyId, Timestamp, TransactionId, TransferId,
+    UserId, cursor,
 };
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -208,6 +208,19 @@ impl FromRequestParts<App> for PathTransfer {
     }
 }
 
+/// The API key that the path names.
+pub struct PathKey(pub KeyId);
+
+impl FromRequestParts<App> for PathKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        let text = path_part(parts, "id").await?;
+        let bad = || Error::BadKeyId { text: text.chars().take(64).collect() };
+        KeyId::parse(&text).map(Self).ok_or_else(bad)
+    }
+}
+
 /// Reads an account's number as it is written; the equity accounts' are negative.
 fn account_id(text: &str) -> Option<AccountId> {
     let number: i64 = text.parse().ok()?;
@@ -278,9 +291,9 @@ impl Key {
     #[must_use]
     pub fn bind(&self, caller: &Caller, body: &[u8]) -> Option<IdempotencyKey> {
         let scope = self.0.as_ref()?;
-        let [kind, name] = caller.key_space();
+        let (kind, name) = caller.key_space();
         Some(IdempotencyKey {
-            scope: fnv128(&[kind, name, &scope.route_and_key.to_be_bytes()]),
+            scope: fnv128(&[kind, &name, &scope.route_and_key.to_be_bytes()]),
             fingerprint: fnv128(&[body, scope.query.as_bytes()]),
         })
     }

@@ -3,6 +3,7 @@
 
 #![expect(dead_code, reason = "the fields are read by the document's generator only")]
 
+mod keys;
 mod ledger;
 mod params;
 mod responses;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use keys::*;
 pub use ledger::*;
 pub use params::*;
 pub use responses::*;
@@ -378,6 +380,13 @@ pub struct MeBody {
     #[schema(required)]
     user_id: Option<String>,
     scopes: Vec<String>,
+    /// Of an API key: its id. The fields below are those of the key, too.
+    key_id: Option<String>,
+    name: Option<String>,
+    users: Option<Vec<String>>,
+    accounts: Option<Vec<i64>>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
 }
 
 #[derive(ToSchema)]

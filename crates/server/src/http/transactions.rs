@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use daybook_core::{Action, NewTransaction, Patch, Query, Rejection, TransactionId, UserId};
+use daybook_core::{Action, NewTransaction, Owner, Patch, Query, Rejection, TransactionId, UserId};
 
 use super::answer;
 use super::books::Books;
@@ -56,6 +56,7 @@ pub async fn list(
     Params(pairs): Params,
 ) -> Result<Response> {
     let query = Query::parse(&pairs, caller.user())?;
+    caller.check(&query.user_id)?;
     let (digest, paging) = (query.digest, query.paging.clone());
     let page = books.transactions(query).await?;
     answer::page(&page, &paging, digest)
@@ -158,17 +159,23 @@ pub async fn delete(
     answer::done(&app.commit_one(key, Action::Erase { id, owner, version }).await?)
 }
 
-/// Whose item it must be: the token's user, or whom a caller without one names.
-pub(super) fn owner(caller: &Caller, params: &Params) -> Result<Option<UserId>> {
+/// Whose item it must be: the caller's own, or that of whom a caller names who may name others.
+pub(super) fn owner(caller: &Caller, params: &Params) -> Result<Option<Owner>> {
     params.only(&["user_id"])?;
     let mut reader = Reader::new(params);
     let named = reader.user();
     reader.finish()?;
-    Ok(caller.user().cloned().or(named))
+    match named.filter(|_| caller.user().is_none()) {
+        Some(named) => {
+            caller.check(&named)?;
+            Ok(Some(named.into()))
+        }
+        None => Ok(caller.owner()),
+    }
 }
 
-pub(super) fn check_owner(id: TransactionId, owner: Option<&UserId>, user: &UserId) -> Result<()> {
-    if owner.is_some_and(|owner| owner != user) {
+pub(super) fn check_owner(id: TransactionId, owner: Option<&Owner>, user: &UserId) -> Result<()> {
+    if owner.is_some_and(|owner| !owner.has_user(user)) {
         return Err(Rejection::NotYours { id }.into());
     }
     Ok(())

@@ -7,7 +7,7 @@ use daybook_core::json::Fields;
 use daybook_core::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use daybook_core::query::{TransfersQuery, Whose};
 use daybook_core::transfer::parse_capture;
-use daybook_core::{Action, EventSeq, NewTransfer, Rejection, TransferStatus};
+use daybook_core::{Action, EventSeq, NewTransfer, Owner, Rejection, TransferStatus};
 
 use super::accounts::own;
 use super::answer;
@@ -88,7 +88,7 @@ pub async fn create_batch(
 
 fn read(body: &str, caller: &Caller, app: &App) -> std::result::Result<NewTransfer, Rejection> {
     let new = NewTransfer::parse(body, new_transfer_id(), app.vocabulary())?;
-    Ok(NewTransfer { owner: caller.user().cloned(), ..new })
+    Ok(NewTransfer { owner: caller.owner(), ..new })
 }
 
 /// Lists transfers, last submitted first.
@@ -110,14 +110,17 @@ pub async fn list(
     let limit = reader.limit(PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
     let cursor = reader.one("cursor");
     reader.finish()?;
-    let user = caller.user().cloned().or(named);
-    let whose = match (account, user) {
-        (Some(id), owner) => {
+    let whose = match account {
+        Some(id) => {
+            let named = named.filter(|_| caller.user().is_none());
+            if let Some(named) = &named {
+                caller.check(named)?;
+            }
+            let owner = named.map(Owner::User).or_else(|| caller.owner());
             own(id, books.account(id).await?, owner.as_ref())?;
             Whose::Account(id)
         }
-        (None, Some(user)) => Whose::User(user),
-        (None, None) => Whose::All,
+        None => caller.about(named)?.map_or(Whose::All, Whose::User),
     };
     let (kind, name) = match &whose {
         Whose::All => ("all", String::new()),
@@ -157,11 +160,11 @@ pub async fn get(
 ) -> Result<Response> {
     params.only(&[])?;
     let found = books.transfer(id).await?.ok_or(Rejection::TransferNotFound { id })?;
-    if let Some(user) = caller.user() {
+    if let Some(owner) = caller.owner() {
         let mut is_theirs = false;
         for account in [found.source, found.destination] {
             let holding = books.account(account).await?;
-            is_theirs |= holding.is_some_and(|h| h.account.user_id.as_ref() == Some(user));
+            is_theirs |= holding.is_some_and(|h| owner.has_account(&h.account));
         }
         if !is_theirs {
             return Err(Rejection::NotYourTransfer { id }.into());
@@ -190,7 +193,7 @@ pub async fn post(
     params.only(&[])?;
     let amount = parse_capture(body.text())?;
     let key = key.bind(&caller, body.text().as_bytes());
-    let owner = caller.user().cloned();
+    let owner = caller.owner();
     answer::done(&app.commit_one(key, Action::Post { id, owner, amount }).await?)
 }
 
@@ -214,7 +217,7 @@ pub async fn void(
     key: Key,
     body: JsonBody,
 ) -> Result<Response> {
-    let action = Action::Void { id, owner: caller.user().cloned() };
+    let action = Action::Void { id, owner: caller.owner() };
     decide(&app, &caller, &params, &key, &body, action).await
 }
 
@@ -237,7 +240,7 @@ pub async fn roll_back(
     key: Key,
     body: JsonBody,
 ) -> Result<Response> {
-    let action = Action::Rollback { id, owner: caller.user().cloned(), by: new_transfer_id() };
+    let action = Action::Rollback { id, owner: caller.owner(), by: new_transfer_id() };
     decide(&app, &caller, &params, &key, &body, action).await
 }
 

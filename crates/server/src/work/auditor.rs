@@ -74,6 +74,18 @@ impl App {
     }
 }
 
+impl App {
+    /// Writes down when API keys were last seen.
+    pub async fn note_keys(&self) {
+        let seen = self.api_keys().take_seen();
+        if !seen.is_empty()
+            && let Err(error) = self.store().api_keys_used(seen).await
+        {
+            tracing::warn!(%error, "when API keys were last used is not written down");
+        }
+    }
+}
+
 fn note(refused: &Refused, count: u64) -> Note {
     let refusals = Refusals {
         status: refused.status,
@@ -99,6 +111,7 @@ impl Auditor {
     pub async fn run(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
             self.0.note_refusals().await;
+            self.0.note_keys().await;
         }
     }
 }

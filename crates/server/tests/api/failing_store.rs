@@ -10,8 +10,8 @@ use daybook_core::query::{AccountsQuery, EntriesQuery, TransfersQuery};
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
 use daybook_core::transfer::{Entry, Retry};
 use daybook_core::{
-    AccountId, Action, Event, EventSeq, Holding, Query, Reply, Submission, Timestamp, Transaction,
-    TransactionId, Transfer, TransferId, UserId,
+    AccountId, Action, ApiKey, Event, EventSeq, Holding, KeyId, Query, Reply, Submission,
+    Timestamp, Transaction, TransactionId, Transfer, TransferId, UserId,
 };
 use daybook_server::app::{Ledger, Settings};
 use daybook_store::{
@@ -133,6 +133,15 @@ impl Store for Failing {
     }
     async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
         self.inner.link(seq).await
+    }
+    async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
+        self.inner.api_key(id).await
+    }
+    async fn api_keys(&self, after: KeyId, limit: u32) -> Result<List<ApiKey>> {
+        self.inner.api_keys(after, limit).await
+    }
+    async fn api_keys_used(&self, used: Vec<(KeyId, Timestamp)>) -> Result<()> {
+        self.inner.api_keys_used(used).await
     }
     async fn followers(&self) -> Result<Vec<Follower>> {
         self.inner.followers().await

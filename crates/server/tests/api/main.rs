@@ -23,6 +23,7 @@ mod failing_store;
 mod idempotency;
 mod issuers;
 mod item;
+mod keys;
 mod ledger;
 mod list;
 mod logs;

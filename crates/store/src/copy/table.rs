@@ -182,6 +182,19 @@ pub const TABLES: &[Table] = &[
         key: &[("at", Number), ("scope", Bytes)],
     },
     Table {
+        name: "api_keys",
+        columns: &[
+            ("id", Number),
+            ("hash", Bytes),
+            ("previous", Bytes),
+            ("previous_until", Number),
+            ("body", Text),
+            ("seq", Number),
+            ("used_at", Number),
+        ],
+        key: &[("id", Number)],
+    },
+    Table {
         name: "followers",
         // Who follows the log is not copied, only how far: nobody has the copy open.
         columns: &[("name", Text), ("position", Number)],

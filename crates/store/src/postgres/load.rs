@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::buckets::{Buckets, Numbers};
 use super::chain;
 use super::connect::Conn;
+use super::keys;
 use crate::Result;
 use crate::chain::Link;
 use crate::codec::ledger::{HOLDING, HOLDINGS, TRANSFER, holding, transfer};
@@ -37,6 +38,7 @@ pub async fn load(
             references(conn, &set),
             openers(conn, &set),
             last_account(conn, &set),
+            keys::get(conn, set.api_keys.iter().map(|id| id.0).collect()),
         )?;
         Ok(rows)
     };
@@ -44,8 +46,17 @@ pub async fn load(
     let buckets = Buckets::foresee(conn, submissions, numbers);
     let asked = try_join3(asked, accounts, buckets);
     let (_, (found, accounts, buckets)) = try_join(conn.batch(begin), asked).await?;
-    let ((newest, link), transactions, external, replies, transfers, references, openers, last) =
-        found;
+    let (
+        (newest, link),
+        transactions,
+        external,
+        replies,
+        transfers,
+        references,
+        openers,
+        last,
+        keys,
+    ) = found;
     let next_seq = EventSeq(newest.0 + 1);
     let mut snapshot = Snapshot { next_seq, last_account: last, ..Snapshot::default() };
     for (key, item) in external {
@@ -60,6 +71,7 @@ pub async fn load(
     }
     snapshot.transfers.extend(transfers.into_iter().map(|found| (found.id, found)));
     snapshot.accounts.extend(accounts.into_iter().map(|found| (found.account.id, found)));
+    snapshot.keys.extend(keys.into_iter().map(|key| (key.id, key)));
     snapshot.owned.extend(openers);
     snapshot.replies.extend(replies);
     follow(conn, &mut set, &mut snapshot).await?;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
 use daybook_core::write_set::{StoredReply, WriteSet};
-use daybook_core::{Event, Timestamp, Transaction, UserId};
+use daybook_core::{ApiKey, Event, Timestamp, Transaction, UserId};
 use uuid::Uuid;
 
 use super::buckets::Folded;
@@ -85,6 +85,9 @@ pub fn statements<'a>(
     }
     statistics(parts, folded, known, &mut all)?;
     ledger::statements(write, known, &mut all)?;
+    if !write.keys.is_empty() {
+        all.push(keys(&write.keys));
+    }
     if !write.replies.is_empty() {
         all.push(replies(&write.replies)?);
     }
@@ -277,6 +280,24 @@ fn statistics<'a>(
         all.push(Statement::new(sql, params));
     }
     Ok(())
+}
+
+fn keys(keys: &[ApiKey]) -> Statement<'_> {
+    Statement::new(
+        "insert into api_keys (id, hash, previous, previous_until, body, seq, used_at) \
+         select * from unnest($1, $2, $3, $4, $5, $6, $7) \
+         on conflict (id) do update set hash = excluded.hash, previous = excluded.previous, \
+         previous_until = excluded.previous_until, body = excluded.body, seq = excluded.seq",
+        vec![
+            column(keys, |key| key.id.0),
+            column(keys, |key| key.hash.to_vec()),
+            column(keys, |key| key.previous.map(|(hash, _)| hash.to_vec())),
+            column(keys, |key| key.previous.map(|(_, until)| until.micros())),
+            column(keys, ApiKey::to_json),
+            column(keys, |key| key.seq.0),
+            column(keys, |key| key.used_at.map(Timestamp::micros)),
+        ],
+    )
 }
 
 fn replies(replies: &[(u128, StoredReply)]) -> Result<Statement<'_>> {

@@ -13,7 +13,7 @@ use daybook_core::{Event, EventSeq, Subject, Submission, Timestamp, Transaction,
 use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, Statement, named_params};
 
-use super::{ledger, read};
+use super::{keys, ledger, read};
 use crate::chain::Link;
 use crate::codec::sqlite::{EVENT, amount_bytes};
 use crate::codec::{self, Columns, ITEM};
@@ -91,6 +91,11 @@ pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -
             snapshot.transactions.insert(item.id, item);
         }
     }
+    for id in &set.api_keys {
+        if let Some(key) = keys::get(conn, *id)? {
+            snapshot.keys.insert(*id, key);
+        }
+    }
     for key in &set.keys {
         if let Some(reply) = reply(conn, key.scope)? {
             for seq in reply.events() {
@@ -164,6 +169,7 @@ pub fn write(
         count(conn, number(part.user())?, &part)?;
     }
     ledger::write(conn, write, &number)?;
+    keys::write(conn, &write.keys)?;
     for (scope, reply) in &write.replies {
         insert_reply(conn, *scope, reply)?;
     }

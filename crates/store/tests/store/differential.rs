@@ -105,7 +105,7 @@ impl Both {
                 match subject {
                     Subject::Item(id) => known.items.push(id),
                     Subject::Transfer(id) => known.transfers.push(id),
-                    Subject::Account(_) | Subject::Audit => {}
+                    Subject::Account(_) | Subject::Key(_) | Subject::Audit => {}
                 }
             }
         }

@@ -119,7 +119,7 @@ fn action(
         return record(books, chance, sampler);
     }
     let id = chance.of(&known.items);
-    let owner = chance.one_in(8).then(|| user("bob"));
+    let owner = chance.one_in(8).then(|| user("bob").into());
     let version = chance.one_in(8).then(|| 1 + chance.below(2) as u32);
     if chance.one_in(3) {
         return Ok(Action::Erase { id, owner, version });
