@@ -7,6 +7,7 @@ mod settings;
 mod signal;
 
 mod accounts;
+mod api_keys;
 mod backup;
 mod bench;
 mod checkpoint;
@@ -75,6 +76,8 @@ enum Command {
     Transfers(transfers::Args),
     /// Writes the event log as NDJSON, and follows it
     Events(events::Args),
+    /// Makes, lists, rotates and revokes API keys of services
+    ApiKeys(api_keys::Args),
     /// Signs an access token
     Token(token::Args),
     /// Checks that statistics, search index, event log and balances are right
@@ -127,6 +130,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Accounts(args) => accounts::run(args, settings).await,
         Command::Transfers(args) => transfers::run(args, settings).await,
         Command::Events(args) => events::run(args, settings).await,
+        Command::ApiKeys(args) => api_keys::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Checkpoint(args) => checkpoint::run(args, settings).await,

@@ -8,6 +8,7 @@ mod folder;
 #[path = "../stores/mod.rs"]
 mod stores;
 
+mod api_keys;
 mod checkpoint;
 mod config;
 mod copy;

@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.vocabulary().products, Vocabulary::default().products);
         let (ours, theirs) = (config.app_settings().expect("settings"), app::Settings::default());
-        let (trust, default) = (config.trust().expect("no keys"), Trust::default());
+        let (trust, default) = (config.trust().expect("no keys"), crate::auth::Trust::default());
         assert_eq!((&trust.algorithms, trust.leeway), (&default.algorithms, default.leeway));
         assert_eq!(
             (trust.user_claims, trust.scope_claims),

@@ -17,6 +17,7 @@ use daybook_store::Store;
 use lru::LruCache;
 use parking_lot::Mutex;
 use rand::Rng;
+use serde::Serialize;
 
 use super::{BadToken, Identity, Scope, Subject};
 
@@ -28,6 +29,28 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// How exactly it is remembered when a key was last seen, in microseconds.
 const SEEN_US: i64 = 60_000_000;
+
+/// The longest that a secret opens after it was replaced: a week.
+pub const GRACE_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// A key as it is shown, with its secret where it is new.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    #[serde(flatten)]
+    pub key: &'a ApiKey,
+    /// What the key begins with.
+    prefix: String,
+    last_used_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    #[must_use]
+    pub fn of(key: &'a ApiKey, secret: Option<&'a str>) -> Self {
+        Self { key, prefix: format!("{PREFIX}{}", key.id), last_used_at: key.used_at, secret }
+    }
+}
 
 /// A new key: its id, what its owner is shown once, and what is stored.
 pub struct Minted {

@@ -5,8 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use daybook_core::json::Fields;
 use daybook_core::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
-use daybook_core::{Action, ApiKey, FieldError, KeyId, NewKey, Outcome, Rejection, Timestamp};
-use serde::Serialize;
+use daybook_core::{Action, FieldError, KeyId, NewKey, Outcome, Rejection, Timestamp};
 
 use super::answer;
 use super::caller::IsAdmin;
@@ -19,31 +18,11 @@ use super::schema::{
 };
 use crate::app::{App, Done, now};
 use crate::auth::Scope;
-use crate::auth::api_keys::Pepper;
+use crate::auth::api_keys::{GRACE_MAX, Pepper, Shown};
 
-/// The longest that a secret opens after it was replaced, in seconds: a week.
-const GRACE_S_MAX: u64 = 7 * 86_400;
+const GRACE_S_MAX: u64 = GRACE_MAX.as_secs();
 /// Of what cursors of this list are.
-const LIST: u128 = 0x6170_696b_6579_73;
-
-/// A key, with its secret where it is new.
-#[derive(Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    key: &'a ApiKey,
-    /// What the key begins with.
-    prefix: String,
-    last_used_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
-}
-
-impl<'a> Shown<'a> {
-    fn of(key: &'a ApiKey, secret: Option<&'a str>) -> Self {
-        let prefix = format!("{}{}", crate::auth::api_keys::PREFIX, key.id);
-        Self { key, prefix, last_used_at: key.used_at, secret }
-    }
-}
+const LIST: u128 = 0x0061_7069_6b65_7973;
 
 fn pepper(app: &App) -> Result<&Pepper> {
     app.api_keys().pepper().ok_or(Error::KeysOff)
