@@ -145,12 +145,10 @@ async fn create(
 ) -> anyhow::Result<()> {
     let (minted, at) = (pepper(config)?.mint(), app::now());
     let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
-    let mut body = json!({
+    let body = json!({
         "name": args.name, "scopes": args.scope, "users": args.user, "accounts": args.account,
+        "expires_at": args.expires_in.map(|time| later(at, time)),
     });
-    if let Some(time) = args.expires_in {
-        body["expires_at"] = json!(later(at, time));
-    }
     let new = NewKey::parse(&body.to_string(), (minted.id, minted.hash), &known, at);
     let new = new.map_err(|rejection| refused(&rejection))?;
     show(store, Action::Issue(new), Some(&minted.secret), style).await

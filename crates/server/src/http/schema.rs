@@ -447,8 +447,9 @@ pub struct Problem {
     /// Stable; for programs.
     #[schema(example = "VALIDATION_FAILED")]
     code: String,
-    /// The same as in the header `X-Request-ID`.
-    request_id: String,
+    /// The same as in the header `X-Request-ID`; the results of a batch leave it to that.
+    #[schema(nullable = false)]
+    request_id: Option<String>,
     /// Every field and parameter that breaks a rule.
     #[schema(nullable = false)]
     errors: Option<Vec<Fault>>,
