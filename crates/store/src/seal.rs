@@ -23,7 +23,7 @@ pub use self::data_key::{DataKey, DataKeys};
 pub use self::master::{BadMasterKey, MasterKey, Masters};
 pub use self::open::{Keys, Sealed, sealed_paths};
 pub use self::ring::{MasterStatus, RingStatus};
-pub use self::write::{Documents, Plan, document};
+pub use self::write::{Documents, Plan};
 
 use crate::{Error, Result};
 

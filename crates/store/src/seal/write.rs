@@ -81,7 +81,7 @@ impl Plan {
             let Some(item) = row else { continue };
             let key = key(&item.user_id)?;
             let paths = seal.paths(item);
-            documents.0.insert(item.id, document(item, &paths, Some(key), seal.searched));
+            documents.0.insert(item.id, seal.document(item, &paths, key));
             seal.metadata(item.transaction_type, item.id, &mut item.metadata, key)?;
             texts.insert(item.seq, item.metadata.to_string());
         }
@@ -96,6 +96,11 @@ impl Plan {
 }
 
 impl Seal {
+    /// What the index keeps of an item whose values at some paths are sealed.
+    pub fn document(&self, item: &Transaction, sealed: &[String], key: &DataKey) -> Document {
+        document(item, sealed, key, self.searched)
+    }
+
     /// The paths of an item's metadata that are sealed.
     fn paths(&self, item: &mut Transaction) -> Vec<String> {
         let mut paths = Vec::new();
@@ -175,12 +180,7 @@ fn unreadable() -> Error {
 
 /// What the index keeps of an item with sealed values: no words of them unless they are searched
 /// for, and terms that only the key makes.
-pub fn document(
-    item: &Transaction,
-    sealed: &[String],
-    key: Option<&DataKey>,
-    searched: bool,
-) -> Document {
+fn document(item: &Transaction, sealed: &[String], key: &DataKey, searched: bool) -> Document {
     if sealed.is_empty() {
         return Document::of(item);
     }
@@ -190,7 +190,6 @@ pub fn document(
     if searched {
         document.fields = Document::of(item).fields;
     }
-    let Some(key) = key else { return document };
     let is_sealed = |path: &str| sealed.iter().any(|root| lies_within(path, root));
     item.metadata.visit(&mut |path, value| {
         if is_sealed(path) {
