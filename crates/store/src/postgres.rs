@@ -18,6 +18,7 @@ mod merge;
 pub mod param;
 mod read;
 mod replica;
+mod ring;
 mod schema;
 mod search;
 mod sift;
@@ -42,15 +43,17 @@ use daybook_core::{
     AccountId, ApiKey, Event, EventSeq, Holding, KeyId, Query, Submission, Timestamp, Transaction,
     TransactionId, Transfer, TransferId, UserId,
 };
-use futures_util::future::join;
+use futures_util::future::{join, try_join};
 use tokio::task::JoinHandle;
 
-use self::connect::Pool;
+use self::connect::{Conn, Pool};
 use self::replica::Replica;
+use self::ring::Ring;
 use self::target::Target;
 pub use self::target::{masked, public_name};
 use self::writer::Writing;
 use crate::group::Writer;
+use crate::seal::{Masters, RingStatus, Seal, Sealed};
 use crate::{
     Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Reader,
     Result, Status, Store, Verified,
@@ -68,6 +71,7 @@ pub struct Postgres {
     seq: Arc<AtomicI64>,
     looking: JoinHandle<()>,
     replica: Option<Replica>,
+    seal: Option<Arc<Seal>>,
 }
 
 impl Postgres {
@@ -79,10 +83,12 @@ impl Postgres {
         let target = Target::parse(url, &options)?;
         schema::migrate(&target).await?;
         schema::require_whole(&target.connect().await?, &target).await?;
+        let seal = options.sealing.clone().map(|sealing| Arc::new(Seal::new(sealing)));
+        let ring = ring::open(&target, seal.as_ref()).await?;
         let pool = Arc::new(Pool::new(&target)?);
         let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
         let replica = match &options.replica {
-            Some(url) => Some(Replica::open(url, &options, &pool, &seq).await?),
+            Some(url) => Some(Replica::open(url, &options, &pool, (&seq, seal.as_ref())).await?),
             None => None,
         };
         let unmerged = Arc::new(AtomicUsize::new(0));
@@ -91,9 +97,22 @@ impl Postgres {
         let looking = tokio::spawn(async {
             join(following, merging).await;
         });
-        let writing = Writing::new(target, Arc::clone(&seq), unmerged, &options);
+        let writing = Writing::new(target, Arc::clone(&seq), unmerged, ring, &options);
         let writer = Some(Writer::start(writing, &options)?);
-        Ok(Self { pool, writer, seq, looking, replica })
+        Ok(Self { pool, writer, seq, looking, replica, seal })
+    }
+
+    fn seal(&self) -> Option<&Seal> {
+        self.seal.as_deref()
+    }
+
+    /// Opens what is sealed in the answer that a connection gave.
+    async fn opened<T: Sealed>(&self, conn: &Conn, found: T) -> Result<T> {
+        ring::opened(conn, self.seal(), found).await
+    }
+
+    fn writer(&self) -> Result<&Writer<Writing>> {
+        self.writer.as_ref().ok_or(Error::ReadOnly)
     }
 }
 
@@ -124,15 +143,31 @@ async fn look(pool: Arc<Pool>, seq: Arc<AtomicI64>) {
 #[async_trait]
 impl Store for Postgres {
     async fn commit(&self, submission: Submission) -> Result<Reply> {
-        self.writer.as_ref().ok_or(Error::ReadOnly)?.commit(submission).await
+        self.writer()?.commit(submission).await
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<Option<Transaction>> {
-        read::transaction(&self.pool.ask().await?, id).await
+        let conn = self.pool.ask().await?;
+        self.opened(&conn, read::transaction(&conn, id).await?).await
     }
 
     async fn transactions(&self, query: Query) -> Result<Page> {
-        read::page(&self.pool.snapshot().await?, &query).await
+        let (conn, mut query) = (self.pool.snapshot().await?, query);
+        if let Some(seal) = self.seal() {
+            seal.require_comparable(&query)?;
+            if seal.needs_key(&query)
+                && let Some(key) = ring::live(&conn, seal, query.user_id.as_str()).await?
+            {
+                seal.blind(&mut query, &key);
+            }
+        }
+        // All keys of the user are asked for beside the items, so that nobody waits for them.
+        let keys = ring::of_owner(&conn, self.seal(), &query.user_id);
+        let (mut page, keys) = try_join(read::page(&conn, &query), keys).await?;
+        if self.seal.is_some() {
+            page.open(&keys)?;
+        }
+        Ok(page)
     }
 
     async fn statistics(
@@ -152,6 +187,7 @@ impl Store for Postgres {
         interval: Interval,
         group_by: GroupBy,
     ) -> Result<Vec<Series>> {
+        self.seal().map_or(Ok(()), |seal| seal.require_groups(&group_by))?;
         let conn = self.pool.snapshot().await?;
         statistics::series(&conn, &user, &span, &currencies, interval, &group_by).await
     }
@@ -173,11 +209,13 @@ impl Store for Postgres {
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {
-        ledger::transfer(&self.pool.ask().await?, id).await
+        let conn = self.pool.ask().await?;
+        self.opened(&conn, ledger::transfer(&conn, id).await?).await
     }
 
     async fn transfers(&self, query: TransfersQuery) -> Result<List<Transfer>> {
-        ledger::transfers(&self.pool.snapshot().await?, &query).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, ledger::transfers(&conn, &query).await?).await
     }
 
     async fn due(&self, at: Timestamp, limit: u32) -> Result<Due> {
@@ -185,15 +223,18 @@ impl Store for Postgres {
     }
 
     async fn history(&self, id: TransactionId) -> Result<Vec<Event>> {
-        read::history(&self.pool.snapshot().await?, id).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, read::history(&conn, id).await?).await
     }
 
     async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes> {
-        read::changes(&self.pool.snapshot().await?, &user, after, limit).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, read::changes(&conn, &user, after, limit).await?).await
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
-        read::events(&self.pool.ask().await?, after, limit).await
+        let conn = self.pool.ask().await?;
+        self.opened(&conn, read::events(&conn, after, limit).await?).await
     }
 
     async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
@@ -257,12 +298,37 @@ impl Store for Postgres {
         })
     }
 
+    async fn ring(&self) -> Result<Option<RingStatus>> {
+        match self.seal() {
+            Some(seal) => ring::status(&self.pool.snapshot().await?, seal).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn rewrap(&self, limit: u32) -> Result<u64> {
+        let rewrap =
+            async move |conn: &Conn, ring: &Ring| ring::rewrap(conn, ring.seal(), limit).await;
+        self.writer()?.run(move |writing| writing.in_turn(rewrap)).await
+    }
+
+    async fn use_masters(&self, masters: Masters) -> Result<()> {
+        let seal = self.seal().ok_or(Error::NotSealing)?;
+        ring::use_masters(&self.pool.ask().await?, seal, masters).await
+    }
+
+    async fn shred(&self, user: UserId) -> Result<u64> {
+        let shred = async move |conn: &Conn, _: &Ring| ring::shred(conn, &user).await;
+        let destroyed = self.writer()?.run(move |writing| writing.in_turn(shred)).await?;
+        ring::clean(&self.pool.write().await?).await;
+        Ok(destroyed)
+    }
+
     async fn backup(&self, _: &Path, _: Progress<'_>) -> Result<()> {
         Err(Error::NoBackup)
     }
 
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
-        verify::verify(&self.pool.look().await?, progress).await
+        verify::verify(&self.pool.look().await?, self.seal(), progress).await
     }
 
     async fn verify_ledger(&self) -> Result<LedgerVerified> {

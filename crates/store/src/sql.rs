@@ -318,12 +318,11 @@ mod tests {
     fn what_is_only_excluded_is_taken_from_everything() {
         let missing = [("metadata.x[exists]", "false")];
         let [fts5, tsquery] = both(&missing, &[], Tier::Exact);
-        let (path, within) =
-            (daybook_core::search::path_term("x"), daybook_core::search::Fact::Within("x").term());
+        let (path, within) = (daybook_core::search::path_term("x"), Fact::Within("x").term());
         assert_eq!(fts5, format!(r#"("10_") NOT ("10.{path}" * OR "10.{within}")"#));
         assert_eq!(tsquery, format!("('10_') & !('10.{path}':* | '10.{within}')"));
         let status = [("status", "pending"), ("status", "failed")];
-        let term = |name| daybook_core::search::Fact::Status(name).term();
+        let term = |name| Fact::Status(name).term();
         let (pending, failed) = (term("pending"), term("failed"));
         let [_, tsquery] = both(&status, &[], Tier::Exact);
         assert_eq!(tsquery, format!("('10.{pending}' | '10.{failed}')"));

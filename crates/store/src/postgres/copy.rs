@@ -171,7 +171,7 @@ impl Place for Database {
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
         self.conn.batch(Self::READ).await?;
         self.conn.batch("set local enable_seqscan = on").await?;
-        let verified = verify::verify(&self.conn, progress).await?;
+        let verified = verify::verify(&self.conn, None, progress).await?;
         self.conn.batch("commit").await?;
         Ok(verified)
     }

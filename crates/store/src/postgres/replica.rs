@@ -11,6 +11,7 @@ use daybook_core::EventSeq;
 use super::connect::Pool;
 use super::target::{Target, public_name};
 use super::{LOOK_EVERY, Postgres, newest, schema};
+use crate::seal::Seal;
 use crate::{Error, Options, ReplicaStatus, Result, Store};
 
 /// How far a replica may be behind; one further behind answers nothing.
@@ -31,7 +32,7 @@ impl Replica {
         url: &str,
         options: &Options,
         primary: &Arc<Pool>,
-        written: &Arc<AtomicI64>,
+        (written, seal): (&Arc<AtomicI64>, Option<&Arc<Seal>>),
     ) -> Result<Self> {
         let target = Target::parse(url, options)?;
         let pool = Pool::new(&target)?;
@@ -51,7 +52,9 @@ impl Replica {
         }
         let (seq, is_fresh) = (Arc::clone(&watch.seq), Arc::clone(&watch.is_fresh));
         let looking = tokio::spawn(watch.run());
-        let store = Arc::new(Postgres { pool: reading, writer: None, seq, looking, replica: None });
+        let seal = seal.cloned();
+        let store = Postgres { pool: reading, writer: None, seq, looking, replica: None, seal };
+        let store = Arc::new(store);
         Ok(Self { store, is_fresh })
     }
 

@@ -3,16 +3,20 @@
 
 mod ledger;
 
-use daybook_core::search::Document;
+use std::collections::BTreeSet;
+
 use daybook_core::time::Month;
 use daybook_core::{EventSeq, Transaction, TransactionId, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::connect::Conn;
+use super::ring;
+use crate::codec::postgres::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
 use crate::postings::tsvector;
-use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount};
+use crate::seal::{Keys, Seal, Sealed};
+use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{LedgerVerified, Progress, Result, Verified};
 
 /// How many rows are read at once.
@@ -22,18 +26,22 @@ struct Verify<'a> {
     conn: &'a Conn,
     found: Verified,
     findings: Findings,
+    /// `None` where sealed values are looked at as they are.
+    seal: Option<&'a Seal>,
 }
 
 /// Looks at everything in the connection's one snapshot.
 ///
 /// # Errors
 /// When the server fails, or a row cannot be read at all.
-pub async fn verify(conn: &Conn, progress: Progress<'_>) -> Result<Verified> {
-    let mut verify = Verify { conn, found: Verified::default(), findings: Findings::default() };
+pub async fn verify(conn: &Conn, seal: Option<&Seal>, progress: Progress<'_>) -> Result<Verified> {
+    let (found, findings) = (Verified::default(), Findings::default());
+    let mut verify = Verify { conn, found, findings, seal };
     let all = count(conn, "select count(*) from transactions").await?;
     verify.users(all, progress).await?;
     verify.events(all).await?;
     super::chain::prove(conn, &mut verify.findings).await?;
+    verify.sealed_events().await?;
     let ledger = ledger::verify(conn, &|_, _| {}).await?;
     progress(all, all);
     let mut differences = verify.findings.into_differences();
@@ -132,8 +140,16 @@ impl Verify<'_> {
         }
         let (mut ids, mut expected) = (Vec::new(), Vec::new());
         let (mut owners, mut words) = (Vec::new(), Vec::new());
+        let mut numbers = BTreeSet::new();
+        items.iter().for_each(|item| item.keys(&mut numbers));
+        let keys = match self.seal {
+            Some(seal) if !numbers.is_empty() => ring::keys(self.conn, seal, &numbers).await?,
+            _ => Keys::default(),
+        };
         for item in items {
-            let document = Document::of(item);
+            let Some(document) = seals::document(&mut self.findings, self.seal, item, &keys) else {
+                continue;
+            };
             ids.push(item.id.0);
             expected.push(tsvector(user, &document));
             for word in verify::dictionary(&document) {
@@ -150,6 +166,28 @@ impl Verify<'_> {
             verify::lacks_word(&mut self.findings, row.text(1, "word")?, id);
         }
         Ok(())
+    }
+
+    /// Opens every sealed value in the log.
+    async fn sealed_events(&mut self) -> Result<()> {
+        let Some(seal) = self.seal else { return Ok(()) };
+        let page = format!(
+            "select {EVENT} from events e where e.seq > $1 \
+             and strpos(e.body, '\"\\u0001') > 0 order by e.seq limit $2"
+        );
+        let mut last = 0;
+        loop {
+            let rows = self.conn.query(&page, &[&last, &PAGE]).await?;
+            for row in &rows {
+                let event = codec::event(row, None)?;
+                last = event.seq.0;
+                let opened = ring::opened(self.conn, Some(seal), event).await;
+                seals::opens(&mut self.findings, opened.map(|_| ()))?;
+            }
+            if rows.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     async fn statistics(&mut self, user: i64, recount: &mut Recount<'_>) -> Result<()> {

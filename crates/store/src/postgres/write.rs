@@ -5,7 +5,7 @@ mod ledger;
 use std::collections::HashSet;
 
 use daybook_core::id::fnv128;
-use daybook_core::search::{Document, in_dictionary};
+use daybook_core::search::in_dictionary;
 use daybook_core::write_set::{StoredReply, WriteSet};
 use daybook_core::{ApiKey, Event, Timestamp, Transaction, UserId};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::param::{Atto, Param};
 use crate::chain::Link;
 use crate::codec::{self, Columns};
 use crate::fold::{Kept, Part};
+use crate::seal::Documents;
 use crate::{Error, Result, postings};
 
 /// The number of no user: events of accounts that belong to nobody.
@@ -63,7 +64,7 @@ pub trait Known {
 /// the link.
 pub fn statements<'a>(
     write: &'a WriteSet,
-    before: Link,
+    (documents, before): (&Documents, Link),
     (parts, folded): (&'a [Part<'a>], &'a [Folded]),
     known: &mut impl Known,
 ) -> Result<Vec<Statement<'a>>> {
@@ -81,7 +82,7 @@ pub fn statements<'a>(
     }
     let new: Vec<&Transaction> = write.rows.iter().filter_map(|row| row.new.as_ref()).collect();
     if !new.is_empty() {
-        items(&new, known, &mut all)?;
+        items(&new, documents, known, &mut all)?;
     }
     statistics(parts, folded, known, &mut all)?;
     ledger::statements(write, known, &mut all)?;
@@ -136,6 +137,7 @@ fn number(number: u32) -> i32 {
 
 fn items<'a>(
     items: &[&'a Transaction],
+    documents: &Documents,
     known: &mut impl Known,
     all: &mut Vec<Statement<'a>>,
 ) -> Result<()> {
@@ -144,7 +146,7 @@ fn items<'a>(
     let mut words: HashSet<(i64, String)> = HashSet::new();
     for item in items {
         let user = known.user(&item.user_id)?;
-        let document = Document::of(item);
+        let document = documents.of(item);
         users.push(user);
         indexed.push(postings::tsvector(user, &document));
         for word in document.fields.into_iter().flatten().filter(|word| in_dictionary(word)) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use daybook_core::write_set::{Reply, WriteSet};
 use daybook_core::{Submission, UserId, decide};
-use futures_util::future::{join, try_join, try_join_all};
+use futures_util::future::{join, try_join_all, try_join3};
 use lru::LruCache;
 use tokio::runtime::Runtime;
 
@@ -18,12 +18,14 @@ use super::buckets::Buckets;
 use super::connect::Conn;
 use super::load::load;
 use super::merge;
+use super::ring::{self, Ring};
 use super::target::Target;
 use super::write;
 use crate::chain::Link;
 use crate::codec::corrupt;
 use crate::dictionary::Remembered;
 use crate::group::Backend;
+use crate::seal::{DataKeys, Documents, Plan};
 use crate::{Error, Options, Result, fold};
 
 /// The advisory lock that one commit holds at a time.
@@ -56,6 +58,7 @@ pub struct Writing {
     replies_kept_us: i64,
     swept: Instant,
     interned: Interned,
+    ring: Option<Ring>,
 }
 
 /// A commit that was sent and not answered.
@@ -66,6 +69,7 @@ impl Writing {
         target: Target,
         seq: Arc<AtomicI64>,
         unmerged: Arc<AtomicUsize>,
+        ring: Option<Ring>,
         options: &Options,
     ) -> Self {
         let lock = format!("select pg_advisory_xact_lock({LOCK})");
@@ -85,7 +89,36 @@ impl Writing {
             replies_kept_us: i64::try_from(options.replies_kept.as_micros()).unwrap_or(i64::MAX),
             swept: Instant::now(),
             interned: Interned::default(),
+            ring,
         }
+    }
+
+    /// Works on the ring, in a transaction that has the turn of a commit.
+    pub fn in_turn<T>(&mut self, work: impl AsyncFnOnce(&Conn, &Ring) -> Result<T>) -> Result<T> {
+        let runtime = self.runtime()?;
+        runtime.block_on(async {
+            let worked = self.try_in_turn(work).await;
+            if worked.is_err() {
+                self.tidy_up().await;
+            }
+            worked
+        })
+    }
+
+    async fn try_in_turn<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Conn, &Ring) -> Result<T>,
+    ) -> Result<T> {
+        let conn = match self.conn.take().filter(|conn| !conn.is_broken()) {
+            Some(conn) => conn,
+            None => self.connect().await?,
+        };
+        let conn = &*self.conn.insert(conn);
+        let ring = self.ring.as_ref().ok_or(Error::NotSealing)?;
+        conn.batch(&self.begin).await?;
+        let done = work(conn, ring).await?;
+        conn.batch("commit").await?;
+        Ok(done)
     }
 
     fn runtime(&mut self) -> Result<Arc<Runtime>> {
@@ -168,13 +201,16 @@ impl Writing {
         }
         let numbers = |user: &UserId| self.interned.users.peek(user).copied();
         let (snapshot, buckets, link) = load(conn, &self.begin, submissions, &numbers).await?;
-        let (replies, write) = decide(submissions, snapshot);
+        let snapshot = ring::opened(conn, self.ring.as_ref().map(Ring::seal), snapshot).await?;
+        let (replies, mut write) = decide(submissions, snapshot);
         if write.is_empty() {
             conn.batch("commit").await?;
             return Ok(replies);
         }
         let mut fresh = HashSet::new();
-        let written = send(conn, &write, (buckets, link), &mut self.interned, &mut fresh).await;
+        let ring = self.ring.as_mut();
+        let written =
+            send(conn, &mut write, (buckets, link), &mut self.interned, &mut fresh, ring).await;
         match written {
             Ok(()) => {
                 self.finish_commit(&write, fresh);
@@ -191,6 +227,9 @@ impl Writing {
 
     fn finish_commit(&mut self, write: &WriteSet, fresh: HashSet<u64>) {
         self.interned.words.remember(fresh);
+        if let Some(ring) = &mut self.ring {
+            ring.committed();
+        }
         self.unmerged.fetch_add(write.rows.len(), Ordering::Relaxed);
         if let Some(last) = write.events.last() {
             self.seq.fetch_max(last.seq.0, Ordering::AcqRel);
@@ -218,19 +257,32 @@ fn settings(set: &str) -> String {
 /// Sends all that is to be written, and the end of the transaction with it.
 async fn send(
     conn: &Conn,
-    write: &WriteSet,
+    write: &mut WriteSet,
     (buckets, link): (Buckets, Link),
     interned: &mut Interned,
     fresh: &mut HashSet<u64>,
+    ring: Option<&mut Ring>,
 ) -> Result<()> {
-    let changes = fold::sorted(&write.statistics);
+    let plan = ring.as_deref().map_or(Ok(Plan::default()), |ring| Plan::of(write, ring.seal()))?;
+    let statistics = std::mem::take(&mut write.statistics);
+    let changes = fold::sorted(&statistics);
     let parts = fold::parts(&changes);
     let mut batch = Batch::new(write, interned, fresh);
     let unknown = batch.unknown(write);
-    let (numbers, folded) =
-        try_join(write::intern(conn, &unknown), buckets.fold(conn, &parts)).await?;
+    let keys = async {
+        match &ring {
+            Some(ring) => ring.data_keys(conn, &plan.owners).await,
+            None => Ok(DataKeys::new()),
+        }
+    };
+    let (numbers, folded, keys) =
+        try_join3(write::intern(conn, &unknown), buckets.fold(conn, &parts), keys).await?;
     batch.learn(numbers);
-    let statements = write::statements(write, link, (&parts, &folded), &mut batch)?;
+    let documents = match ring {
+        Some(ring) => ring.write(conn, plan, write, &keys).await?,
+        None => Documents::default(),
+    };
+    let statements = write::statements(write, (&documents, link), (&parts, &folded), &mut batch)?;
     let params: Vec<_> = statements.iter().map(write::Statement::params).collect();
     let prepared = statements
         .iter()

@@ -64,7 +64,7 @@ impl Sealed for Event {
         let record = match self.subject {
             Subject::Item(id) => id.0,
             Subject::Transfer(id) => id.0,
-            Subject::Account(_) => return Ok(()),
+            Subject::Account(_) | Subject::Key(_) | Subject::Audit => return Ok(()),
         };
         if let Some(body) = opened_body(&self.body, record, keys)? {
             self.body = body.into();

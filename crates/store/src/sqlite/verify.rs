@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::ring;
 use crate::codec::sqlite::EVENT;
 use crate::codec::{self, ITEM, ITEM_COLUMNS};
-use crate::seal::{Seal, Sealed};
+use crate::seal::{Keys, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{Progress, Result, Verified, postings};
 
@@ -141,12 +141,11 @@ impl Verify<'_> {
     fn document(&mut self, item: &Transaction) -> Result<Option<Document>> {
         let mut numbers = BTreeSet::new();
         item.keys(&mut numbers);
-        if numbers.is_empty() {
-            return Ok(Some(Document::of(item)));
-        }
-        let Some(seal) = self.seal else { return Ok(None) };
-        let keys = ring::keys(self.conn, seal, &numbers)?;
-        Ok(seals::document(&mut self.findings, seal, item, &keys))
+        let keys = match self.seal {
+            Some(seal) if !numbers.is_empty() => ring::keys(self.conn, seal, &numbers)?,
+            _ => Keys::default(),
+        };
+        Ok(seals::document(&mut self.findings, self.seal, item, &keys))
     }
 
     /// Opens every sealed value in the log.

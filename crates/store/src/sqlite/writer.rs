@@ -88,8 +88,7 @@ impl Backend for Writing {
         };
         let (mut fresh, mut link) = (HashSet::new(), self.opened.link);
         let mut known = (&self.interned, &mut fresh);
-        let changed =
-            write::write(&transaction, &write_set, &documents, &mut known, &mut link);
+        let changed = write::write(&transaction, &write_set, &documents, &mut known, &mut link);
         let changed = match changed {
             Ok(changed) => changed,
             Err(error) => {

@@ -1,6 +1,8 @@
 //! What must hold for sealed values: each opens where it stands, and the index has what follows
 //! from them.
 
+use std::collections::BTreeSet;
+
 use daybook_core::Transaction;
 use daybook_core::search::Document;
 
@@ -8,22 +10,26 @@ use super::Findings;
 use crate::seal::{self, Keys, Seal, Sealed};
 use crate::{Error, Result};
 
-/// What the index should have of an item with sealed values; `None` when a value does not open,
-/// which is named, or its key was destroyed.
+/// What the index should have of an item; `None` when that cannot be known: a value does not open,
+/// which is named, its key was destroyed, or sealed values are looked at as they are.
 pub fn document(
     findings: &mut Findings,
-    seal: &Seal,
+    seal: Option<&Seal>,
     item: &Transaction,
     keys: &Keys,
 ) -> Option<Document> {
+    let mut numbers = BTreeSet::new();
+    item.keys(&mut numbers);
+    let Some(number) = numbers.first() else { return Some(Document::of(item)) };
+    let seal = seal?;
     let sealed = seal::sealed_paths(&item.metadata);
     let mut plain = item.clone();
     if let Err(error) = plain.open(keys) {
         findings.differs("seals", error.to_string());
         return None;
     }
-    let [key] = keys.0.values().collect::<Vec<_>>().try_into().ok()?;
-    let key = Option::as_ref(key)?;
+    // A change seals all of an item anew, so it has one key.
+    let key = keys.0.get(number)?.as_ref()?;
     Some(seal.document(&plain, &sealed, key))
 }
 

@@ -16,4 +16,5 @@ mod postgres;
 mod postgres_bad_days;
 mod postgres_damage;
 mod postgres_plans;
+mod sealing;
 mod support;

@@ -20,7 +20,7 @@ fn with_feed_only(file: &rusqlite::Connection) -> Fallible<()> {
     file.execute_batch(
         "drop table accounts; drop table funds; drop table transfers; drop table marks; \
          alter table transactions drop column transfer; drop table followers; \
-         drop table api_keys; \
+         drop table api_keys; drop table sealing; \
          alter table events drop column link; \
          delete from refinery_schema_history where version > 1;",
     )?;

@@ -1,0 +1,252 @@
+//! The ring of keys in a schema of its own, which a dump of the books leaves out. It changes in a
+//! transaction that has the turn of a commit, so that nothing is sealed by a key that is destroyed
+//! at the same time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use daybook_core::{UserId, WriteSet};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::connect::Conn;
+use super::target::Target;
+use crate::codec::Columns;
+use crate::seal::ring::{NewKey, RingKey, require_masters, require_same};
+use crate::seal::{
+    DataKey, DataKeys, Documents, Keys, Masters, Plan, RingStatus, Seal, Sealed, cipher,
+};
+use crate::{Error, Result};
+
+/// The advisory lock that one process holds while it makes the ring.
+const LOCK: i64 = 0x4441_5942_0003;
+
+const TABLES: &str = "
+    create schema if not exists daybook_keys;
+    create table if not exists daybook_keys.ring (id uuid not null);
+    create table if not exists daybook_keys.keys (
+        key bigint generated always as identity primary key,
+        owner text collate \"C\" not null,
+        master text not null,
+        wrapped bytea,
+        made_at timestamptz not null default now(),
+        shredded_at timestamptz
+    );
+    create index if not exists keys_owner on daybook_keys.keys (owner);
+    create unique index if not exists keys_live on daybook_keys.keys (owner)
+        where wrapped is not null;
+";
+
+/// The writer's side of the ring.
+pub struct Ring {
+    seal: Arc<Seal>,
+    id: Uuid,
+    /// Whether the books name this ring.
+    is_named: bool,
+    /// Whether the open transaction names it.
+    is_naming: bool,
+}
+
+async fn named(conn: &Conn) -> Result<Option<Uuid>> {
+    let row = conn.query_opt("select ring from sealing", &[]).await?;
+    let unreadable = |_| Error::Corrupt { what: "the name of the ring is unreadable".to_owned() };
+    let read = |row: Row| Uuid::from_slice(row.bytes(0, "ring")?).map_err(unreadable);
+    row.map(read).transpose()
+}
+
+/// Opens the ring of books, and makes it where there is none yet and keys are given.
+pub async fn open(target: &Target, seal: Option<&Arc<Seal>>) -> Result<Option<Ring>> {
+    let conn = target.connect().await?;
+    let (name, named) = (&target.name, named(&conn).await?);
+    let Some(seal) = seal else {
+        return match named {
+            Some(_) => Err(Error::NoMasterKey { name: name.clone() }),
+            None => Ok(None),
+        };
+    };
+    let there = "select to_regclass('daybook_keys.keys') is not null";
+    let there = conn.query_opt(there, &[]).await?.map_or(Ok(false), |row| row.try_get(0))?;
+    if !there {
+        require_same(name, named, None)?;
+        let id = Uuid::from_bytes(cipher::random()?);
+        let made = format!(
+            "begin; select pg_advisory_xact_lock({LOCK}); {TABLES} \
+             insert into daybook_keys.ring select '{id}' \
+             where not exists (select 1 from daybook_keys.ring); commit"
+        );
+        conn.batch(&made).await?;
+    }
+    let found = conn.query_opt("select id from daybook_keys.ring", &[]).await?;
+    let found = found.map(|row| row.uuid(0, "ring")).transpose()?;
+    require_same(name, named, found)?;
+    let id = found.ok_or_else(|| Error::NoRing { name: name.clone() })?;
+    require_masters(&seal.masters(), in_use(&conn).await?.into_iter().map(|(id, _)| id))?;
+    Ok(Some(Ring { seal: Arc::clone(seal), id, is_named: named.is_some(), is_naming: false }))
+}
+
+fn kept(row: &Row) -> Result<RingKey> {
+    Ok(RingKey {
+        number: row.number(0, "key")?,
+        owner: row.text(1, "key")?.to_owned(),
+        master: row.text(2, "key")?.to_owned(),
+        wrapped: row.maybe_bytes(3, "key")?.map(<[u8]>::to_vec),
+    })
+}
+
+async fn ask(conn: &Conn, sql: &str, params: &[&dyn super::param::Param]) -> Result<Vec<RingKey>> {
+    conn.query(sql, params).await?.iter().map(kept).collect()
+}
+
+/// The keys of these numbers, as far as there are such.
+pub async fn keys(conn: &Conn, seal: &Seal, numbers: &BTreeSet<i64>) -> Result<Keys> {
+    let sql = "select key, owner, master, wrapped from daybook_keys.keys where key = any($1)";
+    let numbers: Vec<i64> = numbers.iter().copied().collect();
+    seal.keys(ask(conn, sql, &[&numbers]).await?)
+}
+
+/// All keys that a user ever had; none where nothing is sealed.
+pub async fn of_owner(conn: &Conn, seal: Option<&Seal>, owner: &UserId) -> Result<Keys> {
+    let Some(seal) = seal else { return Ok(Keys::default()) };
+    let sql = "select key, owner, master, wrapped from daybook_keys.keys where owner = $1";
+    seal.keys(ask(conn, sql, &[&owner.as_str()]).await?)
+}
+
+/// The key of a user by which values are sealed now.
+pub async fn live(conn: &Conn, seal: &Seal, owner: &str) -> Result<Option<DataKey>> {
+    let sql = "select key, owner, master, wrapped from daybook_keys.keys \
+         where owner = any($1) and wrapped is not null";
+    let found = ask(conn, sql, &[&vec![owner]]).await?;
+    found.first().map_or(Ok(None), |kept| seal.data_key(kept))
+}
+
+/// Opens what an answer has sealed.
+pub async fn opened<T: Sealed>(conn: &Conn, seal: Option<&Seal>, mut found: T) -> Result<T> {
+    let Some(seal) = seal else { return Ok(found) };
+    let mut numbers = BTreeSet::new();
+    found.keys(&mut numbers);
+    if !numbers.is_empty() {
+        found.open(&keys(conn, seal, &numbers).await?)?;
+    }
+    Ok(found)
+}
+
+impl Ring {
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// The keys that a commit needs; new users get theirs in the same transaction.
+    pub async fn data_keys(&self, conn: &Conn, owners: &BTreeSet<UserId>) -> Result<DataKeys> {
+        if owners.is_empty() {
+            return Ok(DataKeys::new());
+        }
+        let sql = "select key, owner, master, wrapped from daybook_keys.keys \
+             where owner = any($1) and wrapped is not null";
+        let names: Vec<&str> = owners.iter().map(UserId::as_str).collect();
+        let mut found = ask(conn, sql, &[&names]).await?;
+        let known: BTreeSet<&str> = found.iter().map(|kept| kept.owner.as_str()).collect();
+        let unknown = names.into_iter().filter(|name| !known.contains(name));
+        let made = unknown.map(|name| self.seal.make_key(name)).collect::<Result<Vec<_>>>()?;
+        if !made.is_empty() {
+            found.extend(add(conn, &made).await?);
+        }
+        let mut keys = DataKeys::new();
+        for kept in &found {
+            let owner = owners.iter().find(|owner| owner.as_str() == kept.owner);
+            if let Some((owner, key)) = owner.zip(self.seal.data_key(kept)?) {
+                keys.insert(owner.clone(), key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Seals what is to be written, and notes in the books whose keys they need.
+    pub async fn write(
+        &mut self,
+        conn: &Conn,
+        plan: Plan,
+        write: &mut WriteSet,
+        keys: &DataKeys,
+    ) -> Result<Documents> {
+        self.is_naming = !self.is_named && !plan.is_empty();
+        if self.is_naming {
+            let sql = "insert into sealing (ring) select $1 \
+                 where not exists (select 1 from sealing)";
+            conn.execute(sql, &[&self.id.as_bytes().to_vec()]).await?;
+        }
+        plan.seal(write, keys, &self.seal)
+    }
+
+    /// What was sent is committed.
+    pub fn committed(&mut self) {
+        self.is_named |= self.is_naming;
+    }
+}
+
+async fn add(conn: &Conn, made: &[NewKey]) -> Result<Vec<RingKey>> {
+    let sql = "insert into daybook_keys.keys (owner, master, wrapped) \
+         select * from unnest($1, $2, $3) returning key, owner, master, wrapped";
+    let owners: Vec<&str> = made.iter().map(|key| key.owner.as_str()).collect();
+    let masters: Vec<&str> = made.iter().map(|key| key.master.as_str()).collect();
+    let wrapped: Vec<Vec<u8>> = made.iter().map(|key| key.wrapped.clone()).collect();
+    ask(conn, sql, &[&owners, &masters, &wrapped]).await
+}
+
+/// Each master key that wraps keys, and how many.
+async fn in_use(conn: &Conn) -> Result<Vec<(String, u64)>> {
+    let sql = "select master, count(*) from daybook_keys.keys \
+         where wrapped is not null group by master order by master";
+    let rows = conn.query(sql, &[]).await?;
+    rows.iter().map(|row| Ok((row.text(0, "master")?.to_owned(), row.small(1, "count")?))).collect()
+}
+
+pub async fn status(conn: &Conn, seal: &Seal) -> Result<RingStatus> {
+    let ring = conn.query_opt("select id from daybook_keys.ring", &[]).await?;
+    let ring = ring.ok_or(Error::NotSealing)?.uuid(0, "ring")?;
+    let shredded = "select count(*) from daybook_keys.keys where wrapped is null";
+    let shredded = conn.query_opt(shredded, &[]).await?;
+    let shredded = shredded.map_or(Ok(0), |row| row.small(0, "count"))?;
+    Ok(RingStatus::of(ring, in_use(conn).await?, shredded, &seal.masters()))
+}
+
+pub async fn use_masters(conn: &Conn, seal: &Seal, masters: Masters) -> Result<()> {
+    require_masters(&masters, in_use(conn).await?.into_iter().map(|(id, _)| id))?;
+    seal.use_masters(masters);
+    Ok(())
+}
+
+/// Wraps up to so many keys anew; answers how many are left.
+pub async fn rewrap(conn: &Conn, seal: &Seal, limit: u32) -> Result<u64> {
+    let current = seal.masters().current.id().to_owned();
+    let old = "select key, owner, master, wrapped from daybook_keys.keys \
+         where wrapped is not null and master <> $1 order by key limit $2";
+    let old = ask(conn, old, &[&current.as_str(), &i64::from(limit)]).await?;
+    let (mut numbers, mut wrapped) = (Vec::new(), Vec::new());
+    for kept in &old {
+        if let Some(new) = seal.rewrapped(kept)? {
+            numbers.push(kept.number);
+            wrapped.push(new.wrapped);
+        }
+    }
+    let change = "update daybook_keys.keys k set master = $3, wrapped = n.wrapped \
+         from unnest($1, $2) as n (key, wrapped) where k.key = n.key";
+    conn.execute(change, &[&numbers, &wrapped, &current.as_str()]).await?;
+    let left = "select count(*) from daybook_keys.keys where wrapped is not null and master <> $1";
+    let left = conn.query_opt(left, &[&current.as_str()]).await?;
+    left.map_or(Ok(0), |row| row.small(0, "count"))
+}
+
+/// Destroys the keys of a user.
+pub async fn shred(conn: &Conn, user: &UserId) -> Result<u64> {
+    let sql = "update daybook_keys.keys set wrapped = null, shredded_at = now() \
+         where owner = $1 and wrapped is not null";
+    conn.execute(sql, &[&user.as_str()]).await
+}
+
+/// Writes the table anew, so that the file has no old rows. What fails leaves them to the server's
+/// own cleaning.
+pub async fn clean(conn: &Conn) {
+    if let Err(error) = conn.batch("vacuum full daybook_keys.keys").await {
+        tracing::warn!(%error, "old rows of the ring stay for now");
+    }
+}
