@@ -9,6 +9,7 @@ use crate::limits::{
 };
 use crate::money::{Amount, Currency};
 use crate::rejection::{FieldError, Rejection};
+use crate::secrets::keeps_reserved_free;
 use crate::time::Timestamp;
 use crate::transaction::{Side, Status, TransactionType, Vocabulary};
 
@@ -198,6 +199,10 @@ pub(crate) fn check_metadata(metadata: &Json) -> Vec<FieldError> {
     if !keys_fit(metadata) {
         let detail = format!("a metadata key has 1 to {METADATA_KEY_CHARS_MAX} characters");
         return error("METADATA_KEY", detail);
+    }
+    if !keeps_reserved_free(metadata) {
+        let detail = "no text and no key in metadata begins with the character U+0001";
+        return error("RESERVED", detail.to_owned());
     }
     Vec::new()
 }

@@ -45,6 +45,8 @@ pub struct Query {
 pub enum Term {
     Whole(String),
     Beginning(String),
+    /// A metadata path and the [`search::value_key`] that stands there.
+    Value(String, String),
 }
 
 /// Which items come first.
@@ -361,7 +363,7 @@ impl<'a> Parser<'a> {
             }
             let compare = |op| Compare { path: path.to_owned(), op, value: value.clone() };
             let keys = search::filter_keys(value);
-            let terms = keys.iter().map(|key| Term::from(Fact::Metadata(path, key)));
+            let terms = keys.into_iter().map(|key| Term::Value(path.to_owned(), key));
             let there = || [Term::Beginning(search::path_term(path)), Fact::Within(path).into()];
             match op {
                 None => match groups.iter_mut().find(|(known, _)| *known == path) {

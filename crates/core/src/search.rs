@@ -232,6 +232,14 @@ pub fn path_term(path: &str) -> String {
     letters(fnv128(&[b"path", path.as_bytes()]), 10)
 }
 
+/// The index term of a sealed value: as that of a plain one, by a hash that only a key makes.
+#[must_use]
+pub fn blind_term(path: &str, hash: u128) -> String {
+    let mut term = path_term(path);
+    term.push_str(&letters(hash, 12));
+    term
+}
+
 /// The low bits of a hash, five to a character.
 fn letters(hash: u128, count: usize) -> String {
     let alphabet = b"0123456789abcdefghijklmnopqrstuv";

@@ -278,6 +278,7 @@ impl Config {
             query_time: Duration::from_secs(limits.query_time_s),
             replies_kept: Duration::from_secs(limits.replies_kept_days.saturating_mul(86_400)),
             replica: None,
+            sealing: None,
         }
     }
 

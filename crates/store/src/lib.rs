@@ -10,12 +10,14 @@ mod group;
 mod page;
 mod postgres;
 mod postings;
+mod seal;
 mod sql;
 mod sqlite;
 mod statistics;
 mod verify;
 
 pub use copy::{COPY_ROWS, Copied, copy};
+pub use seal::{BadMasterKey, MasterKey, MasterStatus, Masters, RingStatus, Sealing};
 pub use sqlite::backup_file;
 
 use std::fmt;
@@ -68,6 +70,18 @@ pub enum Error {
     BadUrl { url: String },
     #[error("the replica cannot be used: {reason}")]
     BadReplica { reason: String },
+    #[error("nothing is sealed in this store; configure a master key first")]
+    NotSealing,
+    #[error("'{name}' has sealed values; give a master key of its ring to open it")]
+    NoMasterKey { name: String },
+    #[error("the ring of keys of '{name}' is missing; bring it back to open the books")]
+    NoRing { name: String },
+    #[error("the ring of keys beside '{name}' belongs to other books; bring back its own")]
+    ForeignRing { name: String },
+    #[error("keys in the ring are wrapped by master keys that were not given: {ids}")]
+    UnknownMasters { ids: String },
+    #[error("`metadata.{path}` may be sealed, so only equality can be asked of it")]
+    Sealed { path: String },
     #[error("the store is damaged: {what}")]
     Corrupt { what: String },
     #[error("the store failed")]
@@ -92,6 +106,12 @@ impl Error {
             | Self::CannotCopy { .. }
             | Self::BadUrl { .. }
             | Self::BadReplica { .. }
+            | Self::NotSealing
+            | Self::NoMasterKey { .. }
+            | Self::NoRing { .. }
+            | Self::ForeignRing { .. }
+            | Self::UnknownMasters { .. }
+            | Self::Sealed { .. }
             | Self::Corrupt { .. }
             | Self::Driver(_) => None,
         }
@@ -312,6 +332,28 @@ pub trait Store: Send + Sync {
     /// Answers when the store can be read.
     async fn status(&self) -> Result<Status>;
 
+    /// How the ring of keys is; `None` where nothing is sealed.
+    async fn ring(&self) -> Result<Option<RingStatus>> {
+        Ok(None)
+    }
+    /// Wraps up to so many keys by the current master key that others wrap, in one durable step;
+    /// answers how many are left.
+    async fn rewrap(&self, limit: u32) -> Result<u64> {
+        let _ = limit;
+        Err(Error::NotSealing)
+    }
+    /// Takes other master keys, which must unwrap all that is wrapped.
+    async fn use_masters(&self, masters: Masters) -> Result<()> {
+        drop(masters);
+        Err(Error::NotSealing)
+    }
+    /// Destroys the keys of a user and with them the user's sealed values, here and in every
+    /// backup; answers how many keys that were.
+    async fn shred(&self, user: UserId) -> Result<u64> {
+        drop(user);
+        Err(Error::NotSealing)
+    }
+
     /// Writes a complete copy to a file that is not there yet, while the store is in use.
     async fn backup(&self, target: &Path, progress: Progress<'_>) -> Result<()>;
     /// Recomputes everything that follows from the items and names every difference.
@@ -337,12 +379,15 @@ pub struct Options {
     pub replies_kept: Duration,
     /// A replica of the database that may answer reads: a URL as the store's.
     pub replica: Option<String>,
+    /// How sensitive values are sealed; `None` keeps them as they are sent.
+    pub sealing: Option<Sealing>,
 }
 
 /// A replica's URL may hold a password.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queue, commit_actions, readers, query_time, replies_kept, replica } = self;
+        let Self { queue, commit_actions, readers, query_time, replies_kept, replica, sealing } =
+            self;
         f.debug_struct("Options")
             .field("queue", queue)
             .field("commit_actions", commit_actions)
@@ -350,6 +395,7 @@ impl fmt::Debug for Options {
             .field("query_time", query_time)
             .field("replies_kept", replies_kept)
             .field("replica", &replica.as_deref().map(masked))
+            .field("sealing", sealing)
             .finish()
     }
 }
@@ -363,6 +409,7 @@ impl Default for Options {
             query_time: Duration::from_secs(10),
             replies_kept: Duration::from_secs(7 * 86_400),
             replica: None,
+            sealing: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! statements are few and stay prepared.
 
 use daybook_core::query::{Query, Term};
-use daybook_core::search::{Clause, NameTerms};
+use daybook_core::search::{Clause, Fact, NameTerms};
 
 use crate::codec::{ITEM, prefix};
 
@@ -153,6 +153,10 @@ impl<'a> Matcher<'a> {
     fn term(&self, term: &Term) -> String {
         match term {
             Term::Whole(text) => self.dialect.token(&format!("{}.{text}", self.prefix)),
+            Term::Value(path, key) => {
+                let term = Fact::Metadata(path, key).term();
+                self.dialect.token(&format!("{}.{term}", self.prefix))
+            }
             Term::Beginning(text) => self.dialect.beginning(&format!("{}.{text}", self.prefix)),
         }
     }

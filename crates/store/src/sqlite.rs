@@ -9,6 +9,7 @@ mod follow;
 mod ledger;
 mod pool;
 mod read;
+mod ring;
 mod schema;
 mod statistics;
 mod verify;
@@ -30,12 +31,14 @@ use daybook_core::{
 };
 
 pub use backup::backup_file;
+use rusqlite::Connection;
 
 use self::counts::Counts;
 use self::pool::Pool;
 use self::writer::Writing;
 use crate::group::Writer;
 use crate::page;
+use crate::seal::{Masters, RingStatus, Seal, Sealed};
 use crate::{
     Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Reader,
     Result, Status, Store, Verified,
@@ -61,6 +64,7 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Writer<Writing>,
     pool: Pool,
+    seal: Option<Arc<Seal>>,
 }
 
 impl Sqlite {
@@ -72,10 +76,30 @@ impl Sqlite {
             counts: Counts::default(),
             closing: AtomicBool::new(false),
         });
+        let seal = options.sealing.clone().map(|sealing| Arc::new(Seal::new(sealing)));
+        let ring = ring::open(path, &opened.conn, seal.as_ref())?;
         let pool = Pool::open(path, &options)?;
-        let writing = Writing::new(path, opened, Arc::clone(&shared), options.replies_kept)?;
+        let writing = Writing::new(path, opened, ring, Arc::clone(&shared), options.replies_kept)?;
         let writer = Writer::start(writing, &options)?;
-        Ok(Self { path: path.to_owned(), shared, writer, pool })
+        Ok(Self { path: path.to_owned(), shared, writer, pool, seal })
+    }
+
+    /// Asks, and opens what is sealed in the answer.
+    async fn ask<T: Sealed + Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let seal = self.seal.clone();
+        self.pool.run(move |conn| ring::opened(conn, seal.as_deref(), question(conn)?)).await
+    }
+
+    /// As [`Sqlite::ask`], for a question that is known to be short.
+    async fn ask_quick<T: Sealed + Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let seal = self.seal.clone();
+        self.pool.run_quick(move |conn| ring::opened(conn, seal.as_deref(), question(conn)?)).await
     }
 }
 
@@ -86,21 +110,27 @@ impl Store for Sqlite {
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<Option<Transaction>> {
-        self.pool.run_quick(move |conn| read::transaction(conn, id)).await
+        self.ask_quick(move |conn| read::transaction(conn, id)).await
     }
 
     async fn transactions(&self, query: Query) -> Result<Page> {
+        self.seal.as_ref().map_or(Ok(()), |seal| seal.require_comparable(&query))?;
         let counts = &self.shared.counts;
         let begun = page::counts_all(&query).then(|| counts.get_or_begin(&query.user_id));
         let known = begun.and_then(std::result::Result::ok);
         let user = query.user_id.clone();
         let quick = read::is_quick(&query, known);
-        let question = move |conn: &rusqlite::Connection| read::page(conn, &query, known);
-        let page = if quick {
-            self.pool.run_quick(question).await?
-        } else {
-            self.pool.run(question).await?
+        let seal = self.seal.clone();
+        let question = move |conn: &Connection| {
+            let mut query = query;
+            if let Some(seal) = seal.filter(|seal| seal.needs_key(&query))
+                && let Some(key) = ring::live(conn, &seal, query.user_id.as_str())?
+            {
+                seal.blind(&mut query, &key);
+            }
+            read::page(conn, &query, known)
         };
+        let page = if quick { self.ask_quick(question).await? } else { self.ask(question).await? };
         if let (Some(Err(ticket)), Some(total)) = (begun, page.total) {
             counts.finish(&user, ticket, total);
         }
@@ -124,6 +154,7 @@ impl Store for Sqlite {
         interval: Interval,
         group_by: GroupBy,
     ) -> Result<Vec<Series>> {
+        self.seal.as_ref().map_or(Ok(()), |seal| seal.require_groups(&group_by))?;
         self.pool
             .run(move |conn| {
                 statistics::series(conn, &user, &span, &currencies, interval, &group_by)
@@ -148,11 +179,11 @@ impl Store for Sqlite {
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {
-        self.pool.run_quick(move |conn| ledger::read::transfer(conn, id)).await
+        self.ask_quick(move |conn| ledger::read::transfer(conn, id)).await
     }
 
     async fn transfers(&self, query: TransfersQuery) -> Result<List<Transfer>> {
-        self.pool.run(move |conn| ledger::read::transfers(conn, &query)).await
+        self.ask(move |conn| ledger::read::transfers(conn, &query)).await
     }
 
     async fn due(&self, at: Timestamp, limit: u32) -> Result<Due> {
@@ -160,15 +191,15 @@ impl Store for Sqlite {
     }
 
     async fn history(&self, id: TransactionId) -> Result<Vec<Event>> {
-        self.pool.run(move |conn| read::history(conn, id)).await
+        self.ask(move |conn| read::history(conn, id)).await
     }
 
     async fn changes(&self, user: UserId, after: EventSeq, limit: u32) -> Result<Changes> {
-        self.pool.run(move |conn| read::changes(conn, &user, after, limit)).await
+        self.ask(move |conn| read::changes(conn, &user, after, limit)).await
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Event>> {
-        self.pool.run(move |conn| read::events(conn, after, limit)).await
+        self.ask(move |conn| read::events(conn, after, limit)).await
     }
 
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
@@ -212,6 +243,25 @@ impl Store for Sqlite {
         })
     }
 
+    async fn ring(&self) -> Result<Option<RingStatus>> {
+        match self.seal {
+            Some(_) => self.writer.run(|writing| writing.ring()?.status()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn rewrap(&self, limit: u32) -> Result<u64> {
+        self.writer.run(move |writing| writing.ring()?.rewrap(limit)).await
+    }
+
+    async fn use_masters(&self, masters: Masters) -> Result<()> {
+        self.writer.run(move |writing| writing.ring()?.use_masters(masters)).await
+    }
+
+    async fn shred(&self, user: UserId) -> Result<u64> {
+        self.writer.run(move |writing| writing.ring()?.shred(&user)).await
+    }
+
     async fn backup(&self, target: &Path, progress: Progress<'_>) -> Result<()> {
         backup::backup(&self.path, target, progress).await
     }
@@ -219,7 +269,10 @@ impl Store for Sqlite {
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
         // A connection of its own, because this takes longer than a question may.
         let conn = pool::reader(&self.path)?;
-        tokio::task::block_in_place(|| verify::verify(&conn, progress))
+        if self.seal.is_some() {
+            ring::attach(&conn, &self.path)?;
+        }
+        tokio::task::block_in_place(|| verify::verify(&conn, self.seal.as_deref(), progress))
     }
 
     async fn verify_ledger(&self) -> Result<LedgerVerified> {

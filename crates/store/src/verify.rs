@@ -2,6 +2,7 @@
 //! store reads its rows and shows them here; nothing here knows where they come from.
 
 pub mod ledger;
+pub mod seals;
 
 use std::collections::BTreeMap;
 

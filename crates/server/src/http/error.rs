@@ -345,6 +345,8 @@ fn unstored(error: &store::Error) -> Problem {
         store::Error::Away { .. } => (S::SERVICE_UNAVAILABLE, "STORE_AWAY", Some(2)),
         store::Error::TooBroad { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_BROAD", None),
         store::Error::TooManyPoints { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_MANY_POINTS", None),
+        store::Error::Sealed { .. } => (S::UNPROCESSABLE_ENTITY, "SEALED", None),
+        store::Error::NotSealing => (S::CONFLICT, "NOT_SEALING", None),
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
         | store::Error::CannotOpen { .. }
@@ -353,6 +355,10 @@ fn unstored(error: &store::Error) -> Problem {
         | store::Error::NoBackup
         | store::Error::ReadOnly
         | store::Error::BadReplica { .. }
+        | store::Error::NoMasterKey { .. }
+        | store::Error::NoRing { .. }
+        | store::Error::ForeignRing { .. }
+        | store::Error::UnknownMasters { .. }
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };

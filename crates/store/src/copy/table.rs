@@ -187,4 +187,5 @@ pub const TABLES: &[Table] = &[
         columns: &[("name", Text), ("position", Number)],
         key: &[("name", Text)],
     },
+    Table { name: "sealing", columns: &[("ring", Bytes)], key: &[("ring", Bytes)] },
 ];

@@ -167,6 +167,6 @@ impl Place for File {
     }
 
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
-        tokio::task::block_in_place(|| verify::verify(&self.conn, progress))
+        tokio::task::block_in_place(|| verify::verify(&self.conn, None, progress))
     }
 }

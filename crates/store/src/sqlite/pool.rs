@@ -15,6 +15,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use super::ring;
 use crate::{Error, Options, Result};
 
 /// Questions that may wait; one more is refused.
@@ -54,18 +55,18 @@ pub struct Pool {
 
 impl Pool {
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let open = |cache_kib| Reader::open(path, options, cache_kib);
         let line = Line { tasks: VecDeque::new(), open: true };
         let queue = Arc::new(Queue { line: Mutex::new(line), wake: Condvar::new() });
         for number in 0..options.readers.max(1) {
-            let reader = Reader::open(path, options, CACHE_KIB)?;
+            let reader = open(CACHE_KIB)?;
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
                 .spawn(move || serve(&reader, &queue))
                 .map_err(|error| Error::Driver(Box::new(error)))?;
         }
-        let quick =
-            (0..options.readers.max(1)).map(|_| Reader::open(path, options, QUICK_CACHE_KIB));
+        let quick = (0..options.readers.max(1)).map(|_| open(QUICK_CACHE_KIB));
         let quick = Mutex::new(quick.collect::<Result<_>>()?);
         Ok(Self { queue, quick, limit: options.query_time })
     }
@@ -171,6 +172,9 @@ impl Reader {
     fn open(path: &Path, options: &Options, cache_kib: i64) -> Result<Self> {
         let mut conn = reader(path)?;
         conn.pragma_update(None, "cache_size", -cache_kib)?;
+        if options.sealing.is_some() {
+            ring::attach(&conn, path)?;
+        }
         let clock = Clock::on(&mut conn, options.query_time)?;
         Ok(Self { conn, clock })
     }

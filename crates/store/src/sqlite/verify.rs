@@ -1,7 +1,7 @@
 //! Reads a file from end to end, and names every difference between its items and all that follows
 //! from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use daybook_core::id::fnv128;
 use daybook_core::search::Document;
@@ -9,28 +9,35 @@ use daybook_core::time::Month;
 use daybook_core::{EventSeq, Transaction, UserId};
 use rusqlite::Connection;
 
+use super::ring;
+use crate::codec::sqlite::EVENT;
 use crate::codec::{self, ITEM, ITEM_COLUMNS};
-use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount};
+use crate::seal::{Seal, Sealed};
+use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{Progress, Result, Verified, postings};
 
 struct Verify<'a> {
     conn: &'a Connection,
     found: Verified,
     findings: Findings,
-    /// By row number: a sum over the words and places that the index should have.
-    expected: HashMap<i64, u64>,
+    /// `None` where sealed values are looked at as they are.
+    seal: Option<&'a Seal>,
+    /// By row number: a sum over the words and places that the index should have; `None` where
+    /// they follow from what cannot be opened.
+    expected: HashMap<i64, Option<u64>>,
 }
 
-pub fn verify(conn: &Connection, progress: Progress<'_>) -> Result<Verified> {
+pub fn verify(conn: &Connection, seal: Option<&Seal>, progress: Progress<'_>) -> Result<Verified> {
     // One state of the books from the first look to the last.
     conn.execute_batch("begin")?;
     let (found, findings) = (Verified::default(), Findings::default());
-    let mut verify = Verify { conn, found, findings, expected: HashMap::new() };
+    let mut verify = Verify { conn, found, findings, seal, expected: HashMap::new() };
     let all: u64 = conn.query_row("select count(*) from transactions", [], |row| row.get(0))?;
     verify.file()?;
     verify.users(all, progress)?;
     verify.events(all)?;
     super::chain::prove(conn, &mut verify.findings)?;
+    verify.sealed_events()?;
     verify.index()?;
     verify.index_of_events()?;
     let ledger = super::ledger::verify::verify(conn, &|_, _| {})?;
@@ -82,6 +89,7 @@ impl Verify<'_> {
             if codec::pos_second(pos) != item.created_at.seconds() {
                 self.differs("rows", format!("{} stands at a row of another time", item.id));
             }
+            // Row and event of an item are sealed alike, so they are compared as they are.
             self.event(&item)?;
             self.words(number, pos, &item)?;
             recount.item(&item);
@@ -110,18 +118,47 @@ impl Verify<'_> {
     }
 
     fn words(&mut self, user: i64, pos: i64, item: &Transaction) -> Result<()> {
-        let document = Document::of(item);
+        let Some(document) = self.document(item)? else {
+            self.expected.insert(pos, None);
+            return Ok(());
+        };
         let sum = postings::fts(user, &document)
             .split_ascii_whitespace()
             .enumerate()
             .fold(0, |sum: u64, (place, word)| sum.wrapping_add(mark(word, place as i64)));
-        self.expected.insert(pos, sum);
+        self.expected.insert(pos, Some(sum));
         let mut find =
             self.conn.prepare_cached("select 1 from words where user = ?1 and word = ?2")?;
         for word in verify::dictionary(&document) {
             if !find.exists((user, word))? {
                 verify::lacks_word(&mut self.findings, word, item.id);
             }
+        }
+        Ok(())
+    }
+
+    /// What the index should have of an item; `None` when that cannot be known.
+    fn document(&mut self, item: &Transaction) -> Result<Option<Document>> {
+        let mut numbers = BTreeSet::new();
+        item.keys(&mut numbers);
+        if numbers.is_empty() {
+            return Ok(Some(Document::of(item)));
+        }
+        let Some(seal) = self.seal else { return Ok(None) };
+        let keys = ring::keys(self.conn, seal, &numbers)?;
+        Ok(seals::document(&mut self.findings, seal, item, &keys))
+    }
+
+    /// Opens every sealed value in the log.
+    fn sealed_events(&mut self) -> Result<()> {
+        let Some(seal) = self.seal else { return Ok(()) };
+        let sql = format!("select {EVENT} from events e where instr(e.body, '\"\\u0001') > 0");
+        let mut select = self.conn.prepare(&sql)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let event = codec::event(row, None)?;
+            let opened = ring::opened(self.conn, Some(seal), event);
+            seals::opens(&mut self.findings, opened.map(|_| ()))?;
         }
         Ok(())
     }
@@ -225,7 +262,8 @@ impl Verify<'_> {
         }
         let expected = std::mem::take(&mut self.expected);
         for (pos, sum) in &expected {
-            if sums.remove(pos) != Some(*sum) {
+            let found = sums.remove(pos);
+            if sum.is_some() && found != *sum {
                 self.differs("search", format!("the words of row {pos} differ from the index"));
             }
         }

@@ -19,6 +19,7 @@ use crate::codec::sqlite::{EVENT, amount_bytes};
 use crate::codec::{self, Columns, ITEM};
 use crate::dictionary::Remembered;
 use crate::fold::{self, Found, Part};
+use crate::seal::Documents;
 use crate::{Error, Result, postings};
 
 /// Users whose numbers the writer remembers; about 10 MB.
@@ -67,6 +68,9 @@ impl Interned {
         self.users.borrow_mut().clear();
     }
 }
+
+/// What is known to be in the database, and the words that a commit adds to it.
+pub type Known<'a> = (&'a Interned, &'a mut HashSet<u64>);
 
 /// Loads the rows that submissions touch.
 pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -> Result<Snapshot> {
@@ -130,10 +134,11 @@ fn event(conn: &Connection, seq: EventSeq) -> Result<Option<Event>> {
 pub fn write(
     conn: &Connection,
     write: &WriteSet,
-    interned: &Interned,
-    fresh: &mut HashSet<u64>,
+    documents: &Documents,
+    known: &mut Known<'_>,
     link: &mut Link,
 ) -> Result<Vec<(UserId, i64)>> {
+    let (interned, _) = known;
     let mut numbers: HashMap<&UserId, i64> = HashMap::new();
     for user in write.events.iter().filter_map(|event| event.user_id.as_ref()) {
         if !numbers.contains_key(user) {
@@ -158,7 +163,7 @@ pub fn write(
         }
     }
     drop((insert, post));
-    let changed = rows(conn, &write.rows, &number, interned, fresh)?;
+    let changed = rows(conn, &write.rows, &number, documents, known)?;
     let changes = fold::sorted(&write.statistics);
     for part in fold::parts(&changes) {
         count(conn, number(part.user())?, &part)?;
@@ -199,8 +204,8 @@ fn rows(
     conn: &Connection,
     changes: &[RowChange],
     number: &impl Fn(&UserId) -> Result<i64>,
-    interned: &Interned,
-    fresh: &mut HashSet<u64>,
+    documents: &Documents,
+    known: &mut Known<'_>,
 ) -> Result<Vec<(UserId, i64)>> {
     let mut changed: BTreeMap<&UserId, i64> = BTreeMap::new();
     let mut steps: Vec<(i64, Step)> = Vec::with_capacity(changes.len());
@@ -250,7 +255,7 @@ fn rows(
         };
         let user = number(&item.user_id)?;
         insert_item(conn, at, user, item)?;
-        index(conn, at, user, item, interned, fresh)?;
+        index(conn, (at, user), &documents.of(item), known)?;
     }
     Ok(changed.into_iter().map(|(user, change)| (user.clone(), change)).collect())
 }
@@ -295,14 +300,11 @@ fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Re
 
 fn index(
     conn: &Connection,
-    pos: i64,
-    user: i64,
-    item: &Transaction,
-    interned: &Interned,
-    fresh: &mut HashSet<u64>,
+    (pos, user): (i64, i64),
+    document: &Document,
+    (interned, fresh): &mut Known<'_>,
 ) -> Result<()> {
-    let document = Document::of(item);
-    conn.prepare_cached(POST_ITEM)?.execute((pos, postings::fts(user, &document)))?;
+    conn.prepare_cached(POST_ITEM)?.execute((pos, postings::fts(user, document)))?;
     let mut insert =
         conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
     for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {

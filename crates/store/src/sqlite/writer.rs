@@ -12,10 +12,12 @@ use daybook_core::{EventSeq, Submission, decide};
 use super::Shared;
 use super::checkpoint::Checkpoint;
 use super::follow::Lease;
+use super::ring::Ring;
 use super::schema::Opened;
 use super::write::{self, Interned};
-use crate::Result;
 use crate::group::Backend;
+use crate::seal::Documents;
+use crate::{Error, Result};
 
 /// How many pages of index are merged at once when there is nothing else to do: some milliseconds.
 const MERGE_PAGES: i64 = 256;
@@ -25,6 +27,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub struct Writing {
     checkpoint: Checkpoint,
     pub opened: Opened,
+    ring: Option<Ring>,
     /// Whose followers are, by their names.
     pub leases: HashMap<String, Lease>,
     shared: Arc<Shared>,
@@ -39,12 +42,14 @@ impl Writing {
     pub fn new(
         path: &Path,
         mut opened: Opened,
+        ring: Option<Ring>,
         shared: Arc<Shared>,
         replies_kept: Duration,
     ) -> Result<Self> {
         Ok(Self {
             checkpoint: Checkpoint::follow(&mut opened.conn, path)?,
             opened,
+            ring,
             leases: HashMap::new(),
             shared,
             replies_kept,
@@ -52,6 +57,11 @@ impl Writing {
             swept: Instant::now(),
             unmerged: true,
         })
+    }
+
+    /// The ring of keys.
+    pub fn ring(&mut self) -> Result<&mut Ring> {
+        self.ring.as_mut().ok_or(Error::NotSealing)
     }
 }
 
@@ -63,27 +73,39 @@ impl Backend for Writing {
         let transaction =
             conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let snapshot = write::load(&transaction, submissions, next_seq)?;
-        let (replies, write_set) = decide(submissions, snapshot);
+        let snapshot = match &self.ring {
+            Some(ring) => ring.opened(snapshot)?,
+            None => snapshot,
+        };
+        let (replies, mut write_set) = decide(submissions, snapshot);
         if write_set.is_empty() {
             transaction.commit()?;
             return Ok(replies);
         }
-        let (mut fresh, mut link) = (HashSet::new(), self.opened.link);
-        let interned = &self.interned;
-        let changed = match write::write(&transaction, &write_set, interned, &mut fresh, &mut link)
-        {
-            Ok(changed) => changed,
-            Err(error) => {
-                self.interned.forget_users();
-                return Err(error);
-            }
+        let mut link = self.opened.link;
+        let documents = match &mut self.ring {
+            Some(ring) => ring.seal(&transaction, &mut write_set)?,
+            None => Documents::default(),
         };
+        let mut fresh = HashSet::new();
+        let mut known = (&self.interned, &mut fresh);
+        let changed =
+            match write::write(&transaction, &write_set, &documents, &mut known, &mut link) {
+                Ok(changed) => changed,
+                Err(error) => {
+                    self.interned.forget_users();
+                    return Err(error);
+                }
+            };
         if let Err(error) = transaction.commit() {
             self.interned.forget_users();
             return Err(error.into());
         }
         self.opened.link = link;
         self.interned.words.remember(fresh);
+        if let Some(ring) = &mut self.ring {
+            ring.committed(&self.opened.conn)?;
+        }
         if let Some(last) = write_set.events.last() {
             self.shared.seq.store(last.seq.0, Ordering::Release);
         }
@@ -100,6 +122,9 @@ impl Backend for Writing {
     /// Keeps the write-ahead log and the replies bounded. A failure is tried again later.
     fn tidy(&mut self) {
         self.checkpoint.tend(&self.opened.conn);
+        if let Some(ring) = &mut self.ring {
+            ring.clean();
+        }
         if self.swept.elapsed() > SWEEP_EVERY {
             self.swept = Instant::now();
             if let Err(error) = write::sweep(&self.opened.conn, self.replies_kept) {

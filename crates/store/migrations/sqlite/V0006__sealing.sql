@@ -1,0 +1,5 @@
+-- The ring of keys that sealed values in the books need; no row before anything is sealed. The keys
+-- themselves are kept outside of the books.
+create table sealing (
+    ring blob not null
+) strict;

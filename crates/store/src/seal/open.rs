@@ -1,0 +1,233 @@
+//! Opens what was sealed, wherever a store answers it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use daybook_core::display::Display;
+use daybook_core::secrets::RESERVED;
+use daybook_core::{Event, Json, Snapshot, Subject, Transaction, Transfer};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::data_key::DataKey;
+use super::mark::{self, Field, Mark};
+use crate::{Changes, List, Page, Result};
+
+/// The keys that an answer needs, by their numbers; `None` for one that was destroyed.
+#[derive(Default)]
+pub struct Keys(pub HashMap<i64, Option<DataKey>>);
+
+impl Keys {
+    /// The JSON text of a value; `null` when its key was destroyed.
+    fn open(&self, field: &Field, mark: &Mark) -> Result<Zeroizing<String>> {
+        match self.0.get(&mark.number) {
+            Some(Some(key)) => key.open(field, mark).ok_or_else(|| field.does_not_open()),
+            Some(None) => Ok(Zeroizing::new("null".to_owned())),
+            None => Err(field.does_not_open()),
+        }
+    }
+}
+
+/// Something that a store answers, in which sealed values may stand.
+pub trait Sealed {
+    /// Adds the numbers of the keys that are needed.
+    fn keys(&self, numbers: &mut BTreeSet<i64>);
+    /// Puts the values in the place of their marks.
+    fn open(&mut self, keys: &Keys) -> Result<()>;
+}
+
+impl Sealed for Transaction {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        keys_in(&self.metadata, numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        open_in(&mut self.metadata, self.id.0, keys)
+    }
+}
+
+impl Sealed for Transfer {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        keys_in(&self.metadata, numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        open_in(&mut self.metadata, self.id.0, keys)
+    }
+}
+
+impl Sealed for Event {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        numbers.extend(mark::numbers(&self.body));
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        let record = match self.subject {
+            Subject::Item(id) => id.0,
+            Subject::Transfer(id) => id.0,
+            Subject::Account(_) | Subject::Audit => return Ok(()),
+        };
+        if let Some(body) = opened_body(&self.body, record, keys)? {
+            self.body = body.into();
+        }
+        Ok(())
+    }
+}
+
+/// A published body with its values; `None` when none is sealed.
+pub fn opened_body(body: &str, record: Uuid, keys: &Keys) -> Result<Option<String>> {
+    let places = mark::find(body)?;
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let mut texts = Vec::with_capacity(places.len());
+    for place in &places {
+        texts.push(keys.open(&Field { record, path: &place.path }, &place.mark)?);
+    }
+    let parts = places.iter().zip(&texts);
+    let opened = mark::replaced(body, parts.map(|(place, text)| (place.from, place.to, &***text)));
+    // What people read was computed from values that are gone; it is computed again without them.
+    let display = places.iter().zip(&texts).find(|(place, _)| place.path == "display");
+    match display {
+        Some((place, text)) if **text == "null" => {
+            let display =
+                Display::of_published(&opened).and_then(|d| serde_json::to_string(&d).ok());
+            let display = display.unwrap_or_else(|| "null".to_owned());
+            let parts = places.iter().zip(&texts).map(|(other, text)| {
+                let text = if other.from == place.from { &display } else { &**text };
+                (other.from, other.to, text.as_str())
+            });
+            Ok(Some(mark::replaced(body, parts)))
+        }
+        _ => Ok(Some(opened)),
+    }
+}
+
+fn keys_in(value: &Json, numbers: &mut BTreeSet<i64>) {
+    match value {
+        Json::String(text) => numbers.extend(Mark::number(text)),
+        Json::Array(items) => items.iter().for_each(|item| keys_in(item, numbers)),
+        Json::Object(entries) => entries.iter().for_each(|(_, value)| keys_in(value, numbers)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// The paths of a record's metadata that are sealed.
+pub fn sealed_paths(metadata: &Json) -> Vec<String> {
+    let mut paths = Vec::new();
+    metadata.visit(&mut |path, value| {
+        if matches!(value, Json::String(text) if Mark::number(text).is_some()) {
+            paths.push(path.to_owned());
+        }
+    });
+    paths
+}
+
+fn open_in(metadata: &mut Json, record: Uuid, keys: &Keys) -> Result<()> {
+    open_under(metadata, &mut String::from("metadata"), record, keys)
+}
+
+fn open_under(value: &mut Json, path: &mut String, record: Uuid, keys: &Keys) -> Result<()> {
+    match value {
+        Json::String(text) if text.starts_with(RESERVED) => {
+            if let Some(mark) = Mark::read(text) {
+                let field = Field { record, path };
+                let text = keys.open(&field, &mark)?;
+                *value = Json::parse(&text, usize::MAX).map_err(|_| field.does_not_open())?;
+            }
+        }
+        Json::Array(items) => {
+            for item in items {
+                open_under(item, path, record, keys)?;
+            }
+        }
+        Json::Object(entries) => {
+            for (key, value) in entries {
+                let parent = path.len();
+                path.push('.');
+                path.push_str(key);
+                open_under(value, path, record, keys)?;
+                path.truncate(parent);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+    Ok(())
+}
+
+impl<T: Sealed> Sealed for Option<T> {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.iter().for_each(|one| one.keys(numbers));
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.iter_mut().try_for_each(|one| one.open(keys))
+    }
+}
+
+impl<T: Sealed> Sealed for Vec<T> {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.iter().for_each(|one| one.keys(numbers));
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.iter_mut().try_for_each(|one| one.open(keys))
+    }
+}
+
+impl<T: Sealed> Sealed for List<T> {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.items.keys(numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.items.open(keys)
+    }
+}
+
+impl Sealed for Page {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.items.keys(numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.items.open(keys)
+    }
+}
+
+impl Sealed for Changes {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.events.keys(numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.events.open(keys)
+    }
+}
+
+impl Sealed for Snapshot {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        self.transactions.values().for_each(|item| item.keys(numbers));
+        self.transfers.values().for_each(|transfer| transfer.keys(numbers));
+        self.events.values().for_each(|event| event.keys(numbers));
+        let verdicts = self.replies.values().flat_map(|reply| &reply.verdicts);
+        for body in verdicts.filter_map(super::write::seen) {
+            numbers.extend(mark::numbers(body));
+        }
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        self.transactions.values_mut().try_for_each(|item| item.open(keys))?;
+        self.transfers.values_mut().try_for_each(|transfer| transfer.open(keys))?;
+        self.events.values_mut().try_for_each(|event| event.open(keys))?;
+        let events = &self.events;
+        let verdicts = self.replies.values_mut().flat_map(|reply| &mut reply.verdicts);
+        for (seq, body) in verdicts.filter_map(super::write::seen_mut) {
+            let subject = events.get(&seq).map(|event| event.subject);
+            let Some(Subject::Transfer(id)) = subject else { continue };
+            if let Some(opened) = opened_body(body, id.0, keys)? {
+                *body = opened;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! The ring of keys in a file of its own beside the books. Only the writer changes it; readers
+//! have it attached, and look keys up anew in every question, so that none outlives its end.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_core::{UserId, WriteSet};
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::schema::beside;
+use crate::seal::ring::{RingKey, require_masters, require_same};
+use crate::seal::{
+    DataKey, DataKeys, Documents, Keys, Masters, Plan, RingStatus, Seal, Sealed, cipher,
+};
+use crate::{Error, Result};
+
+/// What the file's name adds to that of the books.
+const SUFFIX: &str = "-keys";
+
+const TABLES: &str = "
+    -- Names the ring, so that books know theirs.
+    create table if not exists ring (id blob not null) strict;
+    -- The keys of users; wrapped is null when the key was destroyed. Numbers are never used again.
+    create table if not exists keys (
+        key integer primary key autoincrement,
+        owner text not null,
+        master text not null,
+        wrapped blob,
+        made_at integer not null,
+        shredded_at integer
+    ) strict;
+    create unique index if not exists keys_owner on keys (owner) where wrapped is not null;
+";
+
+const KEY: &str = "select key, owner, master, wrapped from keys";
+
+/// The writer's side of the ring.
+pub struct Ring {
+    conn: Connection,
+    seal: Arc<Seal>,
+    id: Uuid,
+    /// Whether the books name this ring.
+    is_named: bool,
+    /// Whether the log may still hold what was destroyed.
+    is_dirty: bool,
+}
+
+/// The ring that books name, when something is sealed in them.
+pub fn named(books: &Connection) -> Result<Option<Uuid>> {
+    let found = books.query_row("select ring from sealing", [], |row| row.get::<_, Vec<u8>>(0));
+    let found = found.optional()?;
+    let unreadable = |_| Error::Corrupt { what: "the name of the ring is unreadable".to_owned() };
+    found.map(|bytes| Uuid::from_slice(&bytes)).transpose().map_err(unreadable)
+}
+
+/// Opens the ring of books, and makes it where there is none yet and keys are given.
+pub fn open(path: &Path, books: &Connection, seal: Option<&Arc<Seal>>) -> Result<Option<Ring>> {
+    let (name, named) = (path.display(), named(books)?);
+    let Some(seal) = seal else {
+        return match named {
+            Some(_) => Err(Error::NoMasterKey { name: name.to_string() }),
+            None => Ok(None),
+        };
+    };
+    let file = beside(path, SUFFIX);
+    if !file.exists() {
+        require_same(&name, named, None)?;
+    }
+    let conn = Connection::open(&file)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    // A key is on the disk before anything is sealed by it, and what is destroyed is overwritten.
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "secure_delete", true)?;
+    conn.execute_batch(&format!("begin immediate; {TABLES} commit"))?;
+    let found: Option<Vec<u8>> =
+        conn.query_row("select id from ring", [], |row| row.get(0)).optional()?;
+    let found = found.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    require_same(&name, named, found)?;
+    let id = found.map_or_else(|| cipher::random().map(Uuid::from_bytes), Ok)?;
+    if found.is_none() {
+        conn.execute("insert into ring (id) values (?1)", [id.as_bytes().as_slice()])?;
+    }
+    let ring =
+        Ring { conn, seal: Arc::clone(seal), id, is_named: named.is_some(), is_dirty: false };
+    require_masters(&seal.masters(), ring.masters_in_use()?.into_iter().map(|(id, _)| id))?;
+    Ok(Some(ring))
+}
+
+/// Lets a reader of the books look up keys too.
+pub fn attach(reader: &Connection, path: &Path) -> Result<()> {
+    let file = beside(path, SUFFIX);
+    let cannot = || Error::NoRing { name: path.display().to_string() };
+    reader.execute("attach database ?1 as daybook_keys", [file.to_str().ok_or_else(cannot)?])?;
+    Ok(())
+}
+
+fn kept(row: &Row) -> rusqlite::Result<RingKey> {
+    let (number, owner) = (row.get(0)?, row.get(1)?);
+    Ok(RingKey { number, owner, master: row.get(2)?, wrapped: row.get(3)? })
+}
+
+/// The keys of these numbers, as far as there are such.
+pub fn keys(conn: &Connection, seal: &Seal, numbers: &BTreeSet<i64>) -> Result<Keys> {
+    let mut find = conn.prepare_cached(&format!("{KEY} where key = ?1"))?;
+    let mut found = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        found.extend(find.query_row([number], kept).optional()?);
+    }
+    seal.keys(found)
+}
+
+/// The key of a user by which values are sealed now.
+pub fn live(conn: &Connection, seal: &Seal, owner: &str) -> Result<Option<DataKey>> {
+    let sql = format!("{KEY} where owner = ?1 and wrapped is not null");
+    let found = conn.prepare_cached(&sql)?.query_row([owner], kept).optional()?;
+    found.map_or(Ok(None), |kept| seal.data_key(&kept))
+}
+
+/// Opens what an answer has sealed.
+pub fn opened<T: Sealed>(conn: &Connection, seal: Option<&Seal>, mut found: T) -> Result<T> {
+    let Some(seal) = seal else { return Ok(found) };
+    let mut numbers = BTreeSet::new();
+    found.keys(&mut numbers);
+    if !numbers.is_empty() {
+        found.open(&keys(conn, seal, &numbers)?)?;
+    }
+    Ok(found)
+}
+
+impl Ring {
+    pub fn opened<T: Sealed>(&self, found: T) -> Result<T> {
+        opened(&self.conn, Some(&self.seal), found)
+    }
+
+    /// Seals what is to be written. The keys of new users are durable before anything is sealed by
+    /// them; one whose commit then fails waits for the user's next.
+    pub fn seal(&mut self, books: &Connection, write: &mut WriteSet) -> Result<Documents> {
+        let plan = Plan::of(write, &self.seal)?;
+        if plan.is_empty() {
+            return Ok(Documents::default());
+        }
+        let keys = self.data_keys(&plan.owners)?;
+        if !self.is_named {
+            books.execute(
+                "insert into sealing (ring) values (?1)",
+                [self.id.as_bytes().as_slice()],
+            )?;
+        }
+        plan.seal(write, &keys, &self.seal)
+    }
+
+    /// The books that were committed name the ring, if anything was sealed in them.
+    pub fn committed(&mut self, books: &Connection) -> Result<()> {
+        if !self.is_named {
+            self.is_named = named(books)?.is_some();
+        }
+        Ok(())
+    }
+
+    fn data_keys(&mut self, owners: &BTreeSet<UserId>) -> Result<DataKeys> {
+        let mut keys = DataKeys::new();
+        let mut new = Vec::new();
+        for owner in owners {
+            match live(&self.conn, &self.seal, owner.as_str())? {
+                Some(key) => drop(keys.insert(owner.clone(), key)),
+                None => new.push(owner),
+            }
+        }
+        if new.is_empty() {
+            return Ok(keys);
+        }
+        let adding = self.conn.transaction()?;
+        for owner in &new {
+            let key = self.seal.make_key(owner.as_str())?;
+            adding
+                .prepare_cached(
+                    "insert into keys (owner, master, wrapped, made_at) \
+                     values (?1, ?2, ?3, unixepoch())",
+                )?
+                .execute((&key.owner, &key.master, &key.wrapped))?;
+        }
+        adding.commit()?;
+        for owner in new {
+            let key = live(&self.conn, &self.seal, owner.as_str())?;
+            let key = key.ok_or_else(|| Error::Corrupt { what: "a key is gone".to_owned() })?;
+            keys.insert(owner.clone(), key);
+        }
+        Ok(keys)
+    }
+
+    /// Each master key that wraps keys, and how many.
+    fn masters_in_use(&self) -> Result<Vec<(String, u64)>> {
+        let mut select = self.conn.prepare_cached(
+            "select master, count(*) from keys where wrapped is not null group by master",
+        )?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn status(&self) -> Result<RingStatus> {
+        let shredded = "select count(*) from keys where wrapped is null";
+        let shredded = self.conn.query_row(shredded, [], |row| row.get(0))?;
+        Ok(RingStatus::of(self.id, self.masters_in_use()?, shredded, &self.seal.masters()))
+    }
+
+    pub fn use_masters(&self, masters: Masters) -> Result<()> {
+        require_masters(&masters, self.masters_in_use()?.into_iter().map(|(id, _)| id))?;
+        self.seal.use_masters(masters);
+        Ok(())
+    }
+
+    /// Wraps up to so many keys anew; answers how many are left.
+    pub fn rewrap(&mut self, limit: u32) -> Result<u64> {
+        let current = self.seal.masters().current.id().to_owned();
+        let changing = self.conn.transaction()?;
+        let old = {
+            let sql =
+                format!("{KEY} where wrapped is not null and master <> ?1 order by key limit ?2");
+            let mut select = changing.prepare_cached(&sql)?;
+            let rows = select.query_map((&current, limit), kept)?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()?
+        };
+        for key in &old {
+            let Some(new) = self.seal.rewrapped(key)? else { continue };
+            changing
+                .prepare_cached("update keys set master = ?2, wrapped = ?3 where key = ?1")?
+                .execute((key.number, new.master, new.wrapped))?;
+        }
+        let left = "select count(*) from keys where wrapped is not null and master <> ?1";
+        let left = changing.query_row(left, [&current], |row| row.get(0))?;
+        changing.commit()?;
+        if left == 0 {
+            self.is_dirty = true;
+            self.clean();
+        }
+        Ok(left)
+    }
+
+    /// Destroys the keys of a user.
+    pub fn shred(&mut self, user: &UserId) -> Result<u64> {
+        let destroyed = self.conn.execute(
+            "update keys set wrapped = null, shredded_at = unixepoch() \
+             where owner = ?1 and wrapped is not null",
+            [user.as_str()],
+        )?;
+        self.is_dirty |= destroyed > 0;
+        self.clean();
+        Ok(destroyed as u64)
+    }
+
+    /// Empties the ring's log, which may hold what was destroyed. A reader may be in the way; then
+    /// it is tried again.
+    pub fn clean(&mut self) {
+        if !self.is_dirty {
+            return;
+        }
+        let emptied = "pragma wal_checkpoint(truncate)";
+        match self.conn.query_row(emptied, [], |row| row.get::<_, i64>(0)) {
+            Ok(busy) => self.is_dirty = busy != 0,
+            Err(error) => tracing::warn!(%error, "the log of the ring stays for now"),
+        }
+    }
+}
