@@ -17,6 +17,7 @@ mod demo;
 mod events;
 mod export;
 mod import;
+mod keys;
 mod migrate;
 mod seed;
 mod serve;
@@ -75,6 +76,8 @@ enum Command {
     Transfers(transfers::Args),
     /// Writes the event log as NDJSON, and follows it
     Events(events::Args),
+    /// Makes, lists and rotates the master keys, and destroys the keys of users
+    Keys(keys::Args),
     /// Signs an access token
     Token(token::Args),
     /// Checks that statistics, search index, event log and balances are right
@@ -127,6 +130,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Accounts(args) => accounts::run(args, settings).await,
         Command::Transfers(args) => transfers::run(args, settings).await,
         Command::Events(args) => events::run(args, settings).await,
+        Command::Keys(args) => keys::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Checkpoint(args) => checkpoint::run(args, settings).await,

@@ -18,6 +18,7 @@ mod help;
 mod import;
 mod import_csv;
 mod import_ledger;
+mod keys;
 mod ledger;
 mod secrets;
 mod serve;

@@ -21,6 +21,7 @@ use crate::checkpoint;
 use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
+use crate::keyring::KeySource;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::work::{Audit, Looks};
@@ -33,6 +34,17 @@ pub enum Auth {
     Development,
     /// Every call needs a token of somebody who is trusted.
     Trust(Box<Trust>),
+}
+
+impl Auth {
+    /// Whether anybody may name any user.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        match self {
+            Self::Development => true,
+            Self::Trust(_) => false,
+        }
+    }
 }
 
 /// What a deployment may change. The defaults are the ones to start from.
@@ -67,6 +79,8 @@ pub struct Settings {
     pub names: Names,
     /// Who signs checkpoints of the event log.
     pub checkpoints: Option<checkpoint::Signer>,
+    /// Where the master keys are; `None` where nothing is sealed.
+    pub masters: Option<KeySource>,
 }
 
 /// How the ledger's worker behaves.
@@ -107,6 +121,7 @@ impl Default for Settings {
             origins: Origins::Listed(Vec::new()),
             names: Names::ThisMachine,
             checkpoints: None,
+            masters: None,
         }
     }
 }
@@ -237,10 +252,7 @@ impl App {
     /// Whether anybody may name any user.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        match self.0.settings.auth {
-            Auth::Development => true,
-            Auth::Trust(_) => false,
-        }
+        self.0.settings.auth.is_development()
     }
 
     /// Whether the server takes no new work because it is about to end.

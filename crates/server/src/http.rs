@@ -13,6 +13,7 @@ mod changes;
 mod checkpoint;
 mod docs;
 pub mod error;
+mod keyring;
 mod ledger;
 mod limit;
 mod observe;
@@ -69,6 +70,10 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(transfers::roll_back))
         .routes(routes!(ledger::verify))
         .routes(routes!(checkpoint::get))
+        .routes(routes!(keyring::get))
+        .routes(routes!(keyring::rotate))
+        .routes(routes!(keyring::rewrap))
+        .routes(routes!(keyring::shred))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
         .routes(routes!(operations::health))

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod checkpoint;
 pub mod config;
 pub mod http;
+pub mod keyring;
 mod metrics;
 pub mod rate;
 mod serve;

@@ -134,7 +134,8 @@ impl Effective {
                         continue;
                     };
                     let name = key.rsplit('.').next().unwrap_or(&key);
-                    let secret = key == "secret" && value.as_str() != Some("");
+                    let secret =
+                        ["secret", "encryption.key"].contains(&&*key) && value.as_str() != Some("");
                     let shown = match value.as_str() {
                         _ if secret => "\"********\"".to_owned(),
                         Some(url) if ["store", "replica", "auth.jwks_url"].contains(&&*key) => {

@@ -25,6 +25,8 @@ pub enum Caller {
 pub struct HasToken(pub Identity);
 /// A caller who may look at the whole; never a user.
 pub struct IsOperator;
+/// A caller who may do everything; never a user.
+pub struct IsAdmin;
 
 /// Where the request's log line learns whose request it was.
 #[derive(Clone, Default)]
@@ -147,6 +149,18 @@ impl FromRequestParts<App> for IsOperator {
             return Err(Error::MissingScope { scope: Scope::Ops.name() });
         }
         caller.may(Scope::Ops).map(|_| Self)
+    }
+}
+
+impl FromRequestParts<App> for IsAdmin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let caller = Caller::of(parts, app).await?;
+        if caller.user().is_some() {
+            return Err(Error::MissingScope { scope: Scope::Admin.name() });
+        }
+        caller.may(Scope::Admin).map(|_| Self)
     }
 }
 

@@ -22,9 +22,11 @@ enum Rule {
     Scope(Scope),
     /// Services with `ops`, never a user.
     Operators,
+    /// Services with `admin`, never a user.
+    Admins,
 }
 
-use Rule::{Off, Open, Operators, Token};
+use Rule::{Admins, Off, Open, Operators, Token};
 
 const READ: Rule = Rule::Scope(Scope::FeedRead);
 const WRITE: Rule = Rule::Scope(Scope::FeedWrite);
@@ -66,6 +68,10 @@ fn rules() -> Vec<(&'static str, Rule, String)> {
         ("listTransfers", READ_LEDGER, none.clone()),
         ("verifyLedger", Operators, none.clone()),
         ("getCheckpoint", Operators, none.clone()),
+        ("getKeyring", Admins, none.clone()),
+        ("rotateKeyring", Admins, none.clone()),
+        ("rewrapKeyring", Admins, none.clone()),
+        ("shredUser", Admins, none.clone()),
         ("getMe", Token, none.clone()),
         ("issueToken", Off, r#"{"user_id":"ann"}"#.to_owned()),
         ("getHealth", Open, none.clone()),
@@ -153,8 +159,9 @@ fn expected(rule: Rule, kind: Kind) -> Told {
         _ if !known => Told::WhoAreYou,
         Token => Told::Yes,
         Operators if kind.is_user() || !kind.has(Scope::Ops) => Told::No,
+        Admins if kind.is_user() || !kind.has(Scope::Admin) => Told::No,
         Rule::Scope(scope) if !kind.has(scope) => Told::No,
-        Operators | Rule::Scope(_) => Told::Yes,
+        Operators | Admins | Rule::Scope(_) => Told::Yes,
     }
 }
 
