@@ -4,6 +4,7 @@
 pub mod app;
 pub mod auth;
 pub mod checkpoint;
+pub mod client;
 pub mod config;
 pub mod http;
 pub mod keyring;
