@@ -70,7 +70,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         Some(address) => listen(address).await?,
         None => listen_near(&config.listen).await?,
     };
-    let store = daybook_store::open(&config.store, config.store_options()).await?;
+    let store = daybook_store::open(&config.store, config.store_options()?).await?;
     if is_new {
         let items = count(fill(&store).await?);
         let (accounts, transfers) = ledger::fill(&*store).await?;

@@ -4,6 +4,7 @@
 mod batch;
 mod check;
 mod convert;
+mod fernet;
 mod lines;
 mod mapping;
 mod opening;
@@ -29,6 +30,7 @@ use crate::settings::{Settings, open_store};
 use crate::signal::Terminate;
 use batch::{Batch, Importer};
 use check::Checker;
+use fernet::Fernet;
 use mapping::Mapping;
 use rejects::Rejects;
 use rows::Rows;
@@ -67,6 +69,12 @@ pub struct Args {
     /// Where to write the rows that are not taken, with the reasons [default: FILE.rejects.ndjson]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+    /// Opens values of metadata that are Fernet tokens, by the keys in this file, one a line
+    #[arg(long, value_name = "FILE")]
+    fernet_key_file: Option<PathBuf>,
+    /// A metadata field whose values must be Fernet tokens; may stand more than once
+    #[arg(long, value_name = "FIELD", requires = "fernet_key_file")]
+    fernet_field: Vec<String>,
     /// How many rows one commit takes
     #[arg(long, value_name = "ROWS", default_value_t = 5_000,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -98,6 +106,8 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         Some(Err(wrong)) => return Err(usage(format!("--user: {wrong}"))),
         None => None,
     };
+    let fernet = args.fernet_key_file.as_deref();
+    let fernet = fernet.map(|path| Fernet::read(path, args.fernet_field.clone())).transpose()?;
     let (mapping, mapping_text) = match &args.mapping {
         Some(path) => {
             let (mapping, text) = Mapping::read(path)?;
@@ -114,7 +124,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut rows = Rows::open(&args.file, mapping, state.place())?;
     let importer = Importer {
         store: if args.dry_run { None } else { Some(open_store(&config).await?) },
-        checker: Checker { vocabulary: config.vocabulary(), user, kind },
+        checker: Checker { vocabulary: config.vocabulary(), user, kind, fernet },
         opening,
     };
     let rejects = || Rejects::open(args.rejects_path(), state.rejects_bytes);

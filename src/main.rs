@@ -18,6 +18,7 @@ mod demo;
 mod events;
 mod export;
 mod import;
+mod keys;
 mod migrate;
 mod seed;
 mod serve;
@@ -78,6 +79,8 @@ enum Command {
     Events(events::Args),
     /// Makes, lists, rotates and revokes API keys of services
     ApiKeys(api_keys::Args),
+    /// Makes, lists and rotates the master keys, and destroys the keys of users
+    Keys(keys::Args),
     /// Signs an access token
     Token(token::Args),
     /// Checks that statistics, search index, event log and balances are right
@@ -131,6 +134,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Transfers(args) => transfers::run(args, settings).await,
         Command::Events(args) => events::run(args, settings).await,
         Command::ApiKeys(args) => api_keys::run(args, settings).await,
+        Command::Keys(args) => keys::run(args, settings).await,
         Command::Token(args) => token::run(args, settings),
         Command::Verify(args) => verify::run(args, settings).await,
         Command::Checkpoint(args) => checkpoint::run(args, settings).await,

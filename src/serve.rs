@@ -58,14 +58,28 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
+    let options = config.store_options_with_replica()?;
+    match config.key_source() {
+        Some(source) => {
+            source.warning().iter().for_each(|warning| note(format_args!("warning: {warning}")));
+        }
+        None if settings.auth.is_development() => {}
+        None => note(
+            "warning: sensitive fields are stored in the clear, because there is no master key \
+             ([encryption] in the configuration)",
+        ),
+    }
     let listener = listen(&config.listen).await?;
     let mut terminate = Terminate::new()?;
     let store = tokio::select! {
-        store = start::open(&config) => store?,
+        store = start::open(&config, options) => store?,
         () = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
     let address = listener.local_addr()?;
     let app = App::new(store, settings)?;
+    if app.settings().masters.is_some() {
+        reload_masters_on_hangup(app.clone())?;
+    }
     let (scheme, listener) = match tls {
         Some(tls) => ("https", Listener::with_tls(listener, tls)),
         None => ("http", listener.into()),
@@ -110,6 +124,20 @@ fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<()> {
                 }
                 Ok(Err(error)) => tracing::error!(%error, "the certificate in use stays"),
                 Err(error) => tracing::error!(%error, "the certificate in use stays"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Reads the master keys again whenever SIGHUP comes.
+fn reload_masters_on_hangup(app: App) -> anyhow::Result<()> {
+    let mut hangup = Hangup::new()?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match app.reload_masters().await {
+                Ok(()) => tracing::info!("the master keys that were just read are in use"),
+                Err(error) => tracing::error!(%error, "the master keys in use stay"),
             }
         }
     });

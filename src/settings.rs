@@ -60,7 +60,7 @@ impl Settings {
 
 /// Opens the store, which is made when it is not there yet.
 pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(daybook_store::open(&config.store, config.store_options()).await?)
+    Ok(daybook_store::open(&config.store, config.store_options()?).await?)
 }
 
 /// Opens a store that must be there: a mistyped name must not look like an empty store.

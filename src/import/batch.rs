@@ -78,7 +78,7 @@ impl Importer {
             batch.end = row.end;
             batch.key.fingerprint ^= fnv128(&[&row.line.to_le_bytes(), &row.raw]);
             bytes += row.raw.len();
-            match row.body.and_then(|body| self.checker.check(&body)) {
+            match row.body.and_then(|body| self.checker.check(body)) {
                 Ok(checked) => {
                     batch.counts.unnamed += u64::from(checked.is_unnamed());
                     batch.rows.push(Good { line: row.line, raw: row.raw, checked });

@@ -9,6 +9,7 @@ use daybook_server::app;
 use uuid::Uuid;
 
 use super::convert::object;
+use super::fernet::Fernet;
 use super::mapping::RowKind;
 
 /// What Daybook itself gave an exported item; what an item says of itself is the rest.
@@ -46,6 +47,8 @@ pub struct Checker {
     pub user: Option<UserId>,
     /// What a mapping makes of all rows; without one each says itself what it is.
     pub kind: Option<RowKind>,
+    /// Opens what another system encrypted.
+    pub fernet: Option<Fernet>,
 }
 
 enum Kind {
@@ -55,7 +58,11 @@ enum Kind {
 }
 
 impl Checker {
-    pub fn check(&self, body: &str) -> Result<Checked, Rejection> {
+    pub fn check(&self, body: String) -> Result<Checked, Rejection> {
+        let body = match &self.fernet {
+            Some(fernet) => &fernet.open_body(body)?,
+            None => &body,
+        };
         let kind = match self.kind {
             Some(RowKind::Transactions) => Kind::Item,
             Some(RowKind::Transfers) => Kind::Transfer,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daybook_server::app;
 use daybook_server::config::Config;
-use daybook_store::{Error, Store};
+use daybook_store::{Error, Options, Store};
 use tokio::time::Instant;
 
 /// The first pause before it is tried again; each is twice as long as the one before.
@@ -16,13 +16,13 @@ const SAY_EVERY: Duration = Duration::from_secs(3);
 
 /// Opens the store as soon as its database answers. One that answers and refuses would refuse
 /// again: a wrong password or name fails at once.
-pub async fn open(config: &Config) -> daybook_store::Result<Arc<dyn Store>> {
+pub async fn open(config: &Config, options: Options) -> daybook_store::Result<Arc<dyn Store>> {
     let patience = Duration::from_secs(config.limits.start_wait_s);
     let begun = Instant::now();
     let mut pause = PAUSE_MIN;
     let mut say_next = begun;
     loop {
-        let opened = daybook_store::open(&config.store, config.store_options_with_replica()).await;
+        let opened = daybook_store::open(&config.store, options.clone()).await;
         let error = match opened {
             Err(error @ (Error::Away { .. } | Error::Busy)) if begun.elapsed() < patience => error,
             opened => return opened,

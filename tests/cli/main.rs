@@ -19,6 +19,7 @@ mod help;
 mod import;
 mod import_csv;
 mod import_ledger;
+mod keys;
 mod ledger;
 mod secrets;
 mod serve;

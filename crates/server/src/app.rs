@@ -22,6 +22,7 @@ use crate::checkpoint;
 use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
+use crate::keyring::KeySource;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::work::{Audit, Looks};
@@ -34,6 +35,17 @@ pub enum Auth {
     Development,
     /// Every call needs a token of somebody who is trusted.
     Trust(Box<Trust>),
+}
+
+impl Auth {
+    /// Whether anybody may name any user.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        match self {
+            Self::Development => true,
+            Self::Trust(_) => false,
+        }
+    }
 }
 
 /// What a deployment may change. The defaults are the ones to start from.
@@ -70,6 +82,8 @@ pub struct Settings {
     pub checkpoints: Option<checkpoint::Signer>,
     /// Who makes and checks the secrets of API keys.
     pub keys: Option<Pepper>,
+    /// Where the master keys are; `None` where nothing is sealed.
+    pub masters: Option<KeySource>,
 }
 
 /// How the ledger's worker behaves.
@@ -111,6 +125,7 @@ impl Default for Settings {
             names: Names::ThisMachine,
             checkpoints: None,
             keys: None,
+            masters: None,
         }
     }
 }
@@ -248,10 +263,7 @@ impl App {
     /// Whether anybody may name any user.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        match self.0.settings.auth {
-            Auth::Development => true,
-            Auth::Trust(_) => false,
-        }
+        self.0.settings.auth.is_development()
     }
 
     /// Whether the server takes no new work because it is about to end.

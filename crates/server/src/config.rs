@@ -2,6 +2,7 @@
 //! a file, the environment and flags override it, in this order, and an unknown key is an error.
 
 mod auth;
+mod encryption;
 mod layers;
 mod rate;
 
@@ -18,9 +19,11 @@ use serde::{Deserialize, Deserializer};
 
 use crate::auth::Algorithm;
 use crate::http::{Names, Origins};
+use crate::keyring::KeyError;
 use crate::{app, telemetry, tls};
 
 pub use auth::Auth;
+pub use encryption::Encryption;
 pub use layers::{Effective, Flag, Origin, Sources};
 pub use rate::Rate;
 
@@ -49,6 +52,7 @@ pub struct Config {
     pub auth: Auth,
     pub feed: Feed,
     pub ledger: Ledger,
+    pub encryption: Encryption,
     pub log: Log,
 }
 
@@ -162,6 +166,8 @@ pub enum Error {
     Syntax { path: PathBuf, line: usize, reason: String },
     #[error("the public key '{}' (`auth.public_keys`) cannot be used: {reason}", path.display())]
     BadKey { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     #[error("the configuration does not fit together: {reason}")]
     Inconsistent { reason: String },
     #[error(
@@ -248,25 +254,29 @@ impl Config {
     }
 
     /// How the store is opened.
-    #[must_use]
-    pub fn store_options(&self) -> daybook_store::Options {
+    ///
+    /// # Errors
+    /// When the master keys cannot be read.
+    pub fn store_options(&self) -> Result<daybook_store::Options, Error> {
         let limits = &self.limits;
-        daybook_store::Options {
+        Ok(daybook_store::Options {
             queue: limits.queue,
             commit_actions: limits.commit_actions,
             readers: limits.readers,
             query_time: Duration::from_secs(limits.query_time_s),
             replies_kept: Duration::from_secs(limits.replies_kept_days.saturating_mul(86_400)),
             replica: None,
-            sealing: None,
-        }
+            sealing: self.sealing()?,
+        })
     }
 
     /// How the store is opened by who answers reads from a replica too.
-    #[must_use]
-    pub fn store_options_with_replica(&self) -> daybook_store::Options {
+    ///
+    /// # Errors
+    /// As [`Config::store_options`].
+    pub fn store_options_with_replica(&self) -> Result<daybook_store::Options, Error> {
         let replica = (!self.replica.is_empty()).then(|| self.replica.clone());
-        daybook_store::Options { replica, ..self.store_options() }
+        Ok(daybook_store::Options { replica, ..self.store_options()? })
     }
 
     /// How the application behaves.
@@ -295,6 +305,7 @@ impl Config {
             origins: self.origins(),
             checkpoints: self.checkpoint_signer()?,
             keys: self.key_pepper()?,
+            masters: self.key_source(),
             names: if self.is_public() { Names::Any } else { Names::ThisMachine },
         })
     }
@@ -359,6 +370,7 @@ impl Config {
         }
         self.check_transport()?;
         self.rate.check()?;
+        self.encryption.check()?;
         if !self.auth.jwks_url.is_empty() && self.key_set().is_none() {
             let expected = "an https:// URL (http:// only on this machine)";
             return Err(("auth.jwks_url", expected.to_owned()));
@@ -454,7 +466,8 @@ mod tests {
     #[test]
     fn the_documented_defaults_are_the_defaults_of_the_code() {
         let config = with(&[]).expect("the defaults").config;
-        let (ours, theirs) = (config.store_options(), daybook_store::Options::default());
+        let (ours, theirs) =
+            (config.store_options().expect("no keys"), daybook_store::Options::default());
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.vocabulary().products, Vocabulary::default().products);
         let (ours, theirs) = (config.app_settings().expect("settings"), app::Settings::default());
@@ -683,7 +696,7 @@ mod tests {
         let effective = effective.expect("valid");
         let text = effective.to_toml();
         assert!(text.contains("store = \"postgres://ann:********@h/d\""), "{text}");
-        let options = effective.config.store_options_with_replica();
+        let options = effective.config.store_options_with_replica().expect("no keys");
         let text = format!("{text} {effective:?} {:?} {options:?}", effective.config);
         assert!(!text.contains("hush"), "{text}");
     }

@@ -14,6 +14,7 @@ mod checkpoint;
 mod docs;
 pub mod error;
 mod keys;
+mod keyring;
 mod ledger;
 mod limit;
 mod observe;
@@ -73,6 +74,10 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(keys::get, keys::revoke))
         .routes(routes!(keys::rotate))
         .routes(routes!(checkpoint::get))
+        .routes(routes!(keyring::get))
+        .routes(routes!(keyring::rotate))
+        .routes(routes!(keyring::rewrap))
+        .routes(routes!(keyring::shred))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
         .routes(routes!(operations::health))

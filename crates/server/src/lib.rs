@@ -4,8 +4,10 @@
 pub mod app;
 pub mod auth;
 pub mod checkpoint;
+pub mod client;
 pub mod config;
 pub mod http;
+pub mod keyring;
 mod metrics;
 pub mod rate;
 mod serve;

@@ -31,7 +31,6 @@ pub enum Caller {
 pub struct HasToken(pub Identity);
 /// A caller who may look at the whole; never a user.
 pub struct IsOperator;
-
 /// A caller who may do everything; never a user, and never a key that is narrowed.
 pub struct IsAdmin(pub Caller);
 

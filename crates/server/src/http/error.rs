@@ -94,6 +94,8 @@ pub enum Error {
          could make up a name for it; call it localhost, or set a secret"
     )]
     ForeignHost { host: String },
+    #[error("the master keys in use stay: {reason}")]
+    NoMasters { reason: String },
     #[error("the server has as much work as it can take; try again shortly")]
     Overloaded,
     #[error(
@@ -260,6 +262,7 @@ impl From<Error> for Problem {
             Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
             Error::ForeignHost { .. } => (S::FORBIDDEN, "FOREIGN_HOST"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
+            Error::NoMasters { .. } => (S::CONFLICT, "NO_MASTER_KEYS"),
             Error::Overloaded => (S::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Error::TimedOut => (S::SERVICE_UNAVAILABLE, "TIMED_OUT"),
             Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
