@@ -69,7 +69,10 @@ impl Ring {
             Self::Store(app) => Ok(app.rewrap_keys(limit).await?),
             Self::Server(server) => {
                 let answer = server.post(&["keyring", "rewrap"], Some(("limit", limit))).await?;
-                answer["left"].as_u64().context("the server does not say how many keys are left")
+                answer
+                    .get("left")
+                    .and_then(Value::as_u64)
+                    .context("the server does not say how many keys are left")
             }
         }
     }
@@ -80,7 +83,10 @@ impl Ring {
             Self::Store(app) => Ok(app.shred_user(UserId::parse(user).map_err(usage)?).await?),
             Self::Server(server) => {
                 let answer = server.post(&["users", user, "shred"], None).await?;
-                answer["keys"].as_u64().context("the server does not say what it destroyed")
+                answer
+                    .get("keys")
+                    .and_then(Value::as_u64)
+                    .context("the server does not say what it destroyed")
             }
         }
     }

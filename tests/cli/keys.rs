@@ -131,3 +131,22 @@ fn keys_that_others_can_read_are_warned_of() {
     drop(Server::wait_logging(command));
     assert!(folder.read("log").contains("warning: others can read the master keys"));
 }
+
+#[test]
+fn tokens_of_another_system_are_opened_before_they_are_recorded() {
+    let folder = Folder::new();
+    let token = "gAAAAABlU_EAAAECAwQFBgcICQoLDA0OD_xeX7ux-BWgZQjMw3mkhN-WiYf5yiVyOQHr4lX9X3OD9jTs3v5PWe_EEy2JGbu5vg==";
+    folder.write("fernet.keys", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
+    let item = |email: &str| {
+        format!(
+            "{{\"user_id\":\"ann\",\"transaction_type\":\"other\",\"amount\":1,\
+             \"metadata\":{{\"peer_email\":\"{email}\"}}}}\n"
+        )
+    };
+    folder.write("items.ndjson", item(token) + &item("plain"));
+    let words = ["import", "--fernet-key-file", "fernet.keys", "--fernet-field", "peer_email"];
+    let said = folder.ok(&[&words[..], &["items.ndjson"]].concat());
+    assert!(said.contains("1 created") && said.contains("1 rejected"), "{said}");
+    assert!(folder.ok(&["export", "--user", "ann"]).contains("ann@example.org"));
+    assert!(folder.read("items.ndjson.rejects.ndjson").contains("FERNET"));
+}
