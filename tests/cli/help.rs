@@ -12,7 +12,7 @@ fn every_command_explains_itself_with_examples() {
     let (listed, _) = listed.split_once("\n\n").unwrap();
     let names = listed.lines().map(|line| line.split_whitespace().next().unwrap());
     let names: Vec<&str> = names.filter(|name| *name != "help").collect();
-    assert_eq!(names.len(), 18, "{names:?}");
+    assert_eq!(names.len(), 19, "{names:?}");
     for name in names.into_iter().filter(|name| *name != "bench") {
         let help = folder.ok(&[name, "--help"]);
         assert!(help.contains("Examples:\n"), "{name}: {help}");

@@ -134,7 +134,8 @@ impl Effective {
                         continue;
                     };
                     let name = key.rsplit('.').next().unwrap_or(&key);
-                    let is_secret = ["secret", "auth.key_secret", "encryption.key"].contains(&key.as_str());
+                    let is_secret =
+                        ["secret", "auth.key_secret", "encryption.key"].contains(&key.as_str());
                     let secret = is_secret && value.as_str() != Some("");
                     let shown = match value.as_str() {
                         _ if secret => "\"********\"".to_owned(),
