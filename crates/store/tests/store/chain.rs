@@ -2,8 +2,7 @@
 
 use daybook_core::{Action, EventSeq, EventType, Note, Refusals, Subject, Submission};
 
-use crate::database::connect;
-use crate::support::{Books, Fallible, On, user};
+use crate::support::{Books, Fallible, On, change, user};
 
 crate::support::every_store! {
     the_first_broken_link_is_named,
@@ -20,7 +19,7 @@ async fn damage(books: &Books, sql: &str) -> Fallible<()> {
         On::Sqlite => books.file()?.execute(sql, [])? as u64,
         On::Postgres | On::Pgbouncer => {
             let url = books.url.split('?').next().unwrap_or_default();
-            connect(url).await?.execute(sql, &[]).await?
+            change(url, sql).await?
         }
     };
     assert_eq!(changed, 1, "{sql}");

@@ -6,7 +6,7 @@ use daybook_core::{Patch, TransactionId};
 use daybook_store::{Error, MasterKey, Masters, Options, Sealing};
 
 use crate::database::connect;
-use crate::support::{Books, Fallible, On, user};
+use crate::support::{Books, Fallible, On, change, texts, user};
 
 crate::support::every_store! {
     sealed_items_are_answered_as_they_were_sent,
@@ -77,10 +77,9 @@ async fn stolen(books: &Books) -> Fallible<Vec<u8>> {
     let client = connect(books.url.split('?').next().unwrap_or_default()).await?;
     let tables = "select format('%I.%I', schemaname, tablename) from pg_tables \
          where schemaname in ('public', 'daybook_keys')";
-    for table in client.query(tables, &[]).await? {
-        let table: String = table.get(0);
-        for row in client.query(&format!("select t::text from {table} t"), &[]).await? {
-            all.extend(row.get::<_, String>(0).into_bytes());
+    for table in texts(&client, tables).await? {
+        for row in texts(&client, &format!("select t::text from {table} t")).await? {
+            all.extend(row.into_bytes());
         }
     }
     Ok(all)
@@ -267,7 +266,7 @@ async fn damage(books: &Books, sql: &str) -> Fallible<()> {
         On::Sqlite => books.file()?.execute(sql, [])? as u64,
         On::Postgres | On::Pgbouncer => {
             let url = books.url.split('?').next().unwrap_or_default();
-            connect(url).await?.execute(sql, &[]).await?
+            change(url, sql).await?
         }
     };
     assert_eq!(changed, 1, "{sql}");

@@ -375,3 +375,25 @@ impl Books {
         Ok(())
     }
 }
+
+/// What the first column of an answer says. Statements are not prepared, because a pooler may give the
+/// next one another connection.
+pub async fn texts(client: &tokio_postgres::Client, sql: &str) -> Fallible<Vec<String>> {
+    let mut texts = Vec::new();
+    for message in client.simple_query(sql).await? {
+        if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+            texts.extend(row.get(0).map(str::to_owned));
+        }
+    }
+    Ok(texts)
+}
+
+/// Changes rows past all rules, and says how many.
+pub async fn change(url: &str, sql: &str) -> Fallible<u64> {
+    for message in database::connect(url).await?.simple_query(sql).await? {
+        if let tokio_postgres::SimpleQueryMessage::CommandComplete(rows) = message {
+            return Ok(rows);
+        }
+    }
+    Ok(0)
+}
