@@ -10,7 +10,7 @@ use super::answer;
 use super::caller::IsAdmin;
 use super::error::Result;
 use super::request::{Params, PathUser, Reader};
-use super::schema::ReadProblems;
+use super::schema::{self, ReadProblems};
 use crate::app::App;
 
 /// How many keys one call wraps, unless it says so.
@@ -75,7 +75,12 @@ async fn status(app: &App) -> Result<Response> {
 /// Says which master keys wrap how many keys of users.
 #[utoipa::path(
     get, path = "/api/v1/keyring", tag = "access", operation_id = "getKeyring",
-    responses((status = 200, description = "The ring.", body = KeyringBody), ReadProblems),
+    responses(
+        (status = 200, description = "The ring.", body = KeyringBody),
+        (status = 409, description = "Nothing is sealed in this store, or master keys are missing.",
+         body = schema::Problem, content_type = "application/problem+json"),
+        ReadProblems,
+    ),
 )]
 pub async fn get(State(app): State<App>, _: IsAdmin, params: Params) -> Result<Response> {
     params.only(&[])?;
@@ -87,7 +92,12 @@ pub async fn get(State(app): State<App>, _: IsAdmin, params: Params) -> Result<R
 /// The first one wraps what is new. When they do not unwrap all that is wrapped, those in use stay.
 #[utoipa::path(
     post, path = "/api/v1/keyring/rotate", tag = "access", operation_id = "rotateKeyring",
-    responses((status = 200, description = "The ring.", body = KeyringBody), ReadProblems),
+    responses(
+        (status = 200, description = "The ring.", body = KeyringBody),
+        (status = 409, description = "Nothing is sealed in this store, or master keys are missing.",
+         body = schema::Problem, content_type = "application/problem+json"),
+        ReadProblems,
+    ),
 )]
 pub async fn rotate(State(app): State<App>, _: IsAdmin, params: Params) -> Result<Response> {
     params.only(&[])?;
@@ -99,7 +109,12 @@ pub async fn rotate(State(app): State<App>, _: IsAdmin, params: Params) -> Resul
 #[utoipa::path(
     post, path = "/api/v1/keyring/rewrap", tag = "access", operation_id = "rewrapKeyring",
     params(("limit" = Option<u32>, Query, description = "The most keys to wrap, 1 to 10000.")),
-    responses((status = 200, description = "What is left.", body = LeftBody), ReadProblems),
+    responses(
+        (status = 200, description = "What is left.", body = LeftBody),
+        (status = 409, description = "Nothing is sealed in this store, or master keys are missing.",
+         body = schema::Problem, content_type = "application/problem+json"),
+        ReadProblems,
+    ),
 )]
 pub async fn rewrap(State(app): State<App>, _: IsAdmin, params: Params) -> Result<Response> {
     params.only(&["limit"])?;
@@ -114,7 +129,12 @@ pub async fn rewrap(State(app): State<App>, _: IsAdmin, params: Params) -> Resul
 #[utoipa::path(
     post, path = "/api/v1/users/{user_id}/shred", tag = "access", operation_id = "shredUser",
     params(("user_id" = String, Path, description = "Whose keys.")),
-    responses((status = 200, description = "What was destroyed.", body = ShreddedBody), ReadProblems),
+    responses(
+        (status = 200, description = "What was destroyed.", body = ShreddedBody),
+        (status = 409, description = "Nothing is sealed in this store, or master keys are missing.",
+         body = schema::Problem, content_type = "application/problem+json"),
+        ReadProblems,
+    ),
 )]
 pub async fn shred(
     State(app): State<App>,
