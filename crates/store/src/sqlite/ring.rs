@@ -44,6 +44,8 @@ pub struct Ring {
     id: Uuid,
     /// Whether the books name this ring.
     is_named: bool,
+    /// Whether the open transaction names it.
+    is_naming: bool,
     /// Whether the log may still hold what was destroyed.
     is_dirty: bool,
 }
@@ -84,8 +86,14 @@ pub fn open(path: &Path, books: &Connection, seal: Option<&Arc<Seal>>) -> Result
     if found.is_none() {
         conn.execute("insert into ring (id) values (?1)", [id.as_bytes().as_slice()])?;
     }
-    let ring =
-        Ring { conn, seal: Arc::clone(seal), id, is_named: named.is_some(), is_dirty: false };
+    let ring = Ring {
+        conn,
+        seal: Arc::clone(seal),
+        id,
+        is_named: named.is_some(),
+        is_naming: false,
+        is_dirty: false,
+    };
     require_masters(&seal.masters(), ring.masters_in_use()?.into_iter().map(|(id, _)| id))?;
     Ok(Some(ring))
 }
@@ -139,6 +147,8 @@ impl Ring {
     /// Seals what is to be written. The keys of new users are durable before anything is sealed by
     /// them; one whose commit then fails waits for the user's next.
     pub fn seal(&mut self, books: &Connection, write: &mut WriteSet) -> Result<Documents> {
+        // What an earlier commit began to write may have failed.
+        self.is_naming = false;
         let plan = Plan::of(write, &self.seal)?;
         if plan.is_empty() {
             return Ok(Documents::default());
@@ -149,16 +159,14 @@ impl Ring {
                 "insert into sealing (ring) values (?1)",
                 [self.id.as_bytes().as_slice()],
             )?;
+            self.is_naming = true;
         }
         plan.seal(write, &keys, &self.seal)
     }
 
-    /// The books that were committed name the ring, if anything was sealed in them.
-    pub fn committed(&mut self, books: &Connection) -> Result<()> {
-        if !self.is_named {
-            self.is_named = named(books)?.is_some();
-        }
-        Ok(())
+    /// What was sealed last is committed, so the books name the ring.
+    pub fn committed(&mut self) {
+        self.is_named |= std::mem::take(&mut self.is_naming);
     }
 
     fn data_keys(&mut self, owners: &BTreeSet<UserId>) -> Result<DataKeys> {

@@ -103,7 +103,7 @@ impl Backend for Writing {
         self.opened.link = link;
         self.interned.words.remember(fresh);
         if let Some(ring) = &mut self.ring {
-            ring.committed(&self.opened.conn)?;
+            ring.committed();
         }
         if let Some(last) = write_set.events.last() {
             self.shared.seq.store(last.seq.0, Ordering::Release);
