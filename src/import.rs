@@ -13,6 +13,7 @@ mod rejects;
 mod rows;
 mod state;
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args as ClapArgs;
-use daybook_core::UserId;
 use daybook_core::transaction::Vocabulary;
+use daybook_core::{Rejection, UserId};
 use serde::Serialize;
 
 use crate::output::{count, note, progress_bytes, say, say_json, usage};
@@ -36,7 +37,7 @@ use rejects::Rejects;
 use rows::Rows;
 use state::{Counts, Fingerprint, State};
 
-pub use convert::object;
+pub(crate) use convert::object;
 
 const EXAMPLES: &str = "Examples:
   daybook import items.ndjson
@@ -140,6 +141,29 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     result?;
     run.finish(&args, resumed, started)
+}
+
+/// Reads and checks the rows of a file as an import does, with a mapping for one of CSV, and records
+/// nothing. Answers how many rows are good, and of the others the line and the reason.
+///
+/// # Errors
+/// When the mapping is wrong, or the file has not the header that it needs.
+pub fn check_rows(
+    file: impl BufRead + Send + 'static,
+    mapping: Option<&str>,
+) -> anyhow::Result<(u64, Vec<(u64, Rejection)>)> {
+    let mapping = mapping.map(Mapping::parse).transpose().map_err(usage)?;
+    let kind = mapping.as_ref().map(|mapping| mapping.kind);
+    let checker = Checker { vocabulary: Vocabulary::default(), user: None, kind, fernet: None };
+    let mut rows = Rows::read(Box::new(file), mapping)?;
+    let (mut good, mut rejected) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        match row.body.and_then(|body| checker.check(body)) {
+            Ok(_) => good += 1,
+            Err(rejection) => rejected.push((row.line, rejection)),
+        }
+    }
+    Ok((good, rejected))
 }
 
 fn check_opening(mapping: &Mapping, path: &Path, vocabulary: &Vocabulary) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daybook",
         &["daybook-core", "daybook-store", "daybook-connectors", "daybook-server", "daybook-bench"],
     ),
+    ("daybook-fuzz", &["daybook-core", "daybook-store", "daybook-server", "daybook"]),
 ];
 
 /// Who may know what is outside. The benchmark compares the store with SQLite itself.

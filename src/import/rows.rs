@@ -36,15 +36,30 @@ impl Rows {
             return Ok(Self::Ndjson(Lines::new(open_at(path, from)?, from)));
         };
         let format = mapping.format;
-        let mut records = Records::new(open_at(path, Place::default())?, Place::default(), format);
+        let mut rows = Self::mapped(open_at(path, Place::default())?, mapping)?;
+        if let Self::Mapped { records, .. } = &mut rows
+            && from.offset > 0
+        {
+            *records = Records::new(open_at(path, from)?, from, format);
+        }
+        Ok(rows)
+    }
+
+    /// Reads a file from its beginning.
+    pub fn read(reader: Reader, mapping: Option<Mapping>) -> anyhow::Result<Self> {
+        match mapping {
+            Some(mapping) => Self::mapped(reader, mapping),
+            None => Ok(Self::Ndjson(Lines::new(reader, Place::default()))),
+        }
+    }
+
+    fn mapped(reader: Reader, mapping: Mapping) -> anyhow::Result<Self> {
+        let mut records = Records::new(reader, Place::default(), mapping.format);
         let header = match &mapping.names {
             Some(names) => names.clone(),
             None => header(&mut records, &mapping)?,
         };
         let converter = Box::new(Converter::new(mapping, header)?);
-        if from.offset > 0 {
-            records = Records::new(open_at(path, from)?, from, format);
-        }
         Ok(Self::Mapped { records, converter })
     }
 
