@@ -1,6 +1,8 @@
 //! Which metadata fields are sensitive: those that the kinds name, and those that a deployment
 //! adds.
 
+use std::fmt;
+
 use crate::json::Json;
 use crate::kind;
 use crate::transaction::TransactionType;
@@ -9,16 +11,69 @@ use crate::transaction::TransactionType;
 /// that is sent may begin with it.
 pub const RESERVED: char = '\u{1}';
 
+/// What has metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Item(TransactionType),
+    /// Its items are of the type that people's transfers have.
+    Transfer,
+    /// What is sensitive in an item of any type.
+    Account,
+}
+
+impl From<TransactionType> for Holder {
+    fn from(transaction_type: TransactionType) -> Self {
+        Self::Item(transaction_type)
+    }
+}
+
+/// A field that a deployment adds, of one type or of every type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Added {
+    of: Option<TransactionType>,
+    path: String,
+}
+
+impl fmt::Display for Added {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.of.map_or("*", TransactionType::name), self.path)
+    }
+}
+
 /// The sensitive metadata fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets {
-    /// Beyond those of the kinds; of one type, or of every type.
-    added: Vec<(Option<TransactionType>, String)>,
+    /// Beyond those of the kinds.
+    added: Vec<Added>,
 }
+
+/// The fields of an item that are not metadata. They are what items are found and counted by.
+const ITEM_FIELDS: &[&str] = &[
+    "id",
+    "user_id",
+    "transaction_type",
+    "product",
+    "status",
+    "side",
+    "currency",
+    "amount",
+    "metadata",
+    "display",
+    "source",
+    "external_id",
+    "version",
+    "created_at",
+    "recorded_at",
+    "updated_at",
+    "transfer_id",
+];
 
 /// Why a text names no sensitive field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{name}' names no metadata field; write card.nickname, *.tax_id, or tax_id")]
+#[error(
+    "'{name}' names no metadata field; write card.nickname, *.tax_id, or tax_id (and *.{name} for a \
+     metadata field that is called as one of the item's own)"
+)]
 pub struct BadSecret {
     pub name: String,
 }
@@ -40,19 +95,44 @@ impl Secrets {
                 None => (None, name),
             };
             let is_path = path.split('.').all(|key| !key.is_empty() && !key.contains('*'));
+            // Whoever names such a field alone would believe that it is sealed.
+            let is_own = ITEM_FIELDS.contains(&name);
             let bad = || BadSecret { name: name.to_owned() };
-            is_path.then(|| (transaction_type, path.to_owned())).ok_or_else(bad)
+            let added = || Added { of: transaction_type, path: path.to_owned() };
+            (is_path && !is_own).then(added).ok_or_else(bad)
         };
-        let added = names.iter().map(|name| read(name.as_ref())).collect::<Result<_, _>>()?;
-        Ok(Self { added })
+        let added = names.iter().map(|name| read(name.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of(added))
     }
 
-    /// Whether what stands at a path of an item of this type is sealed as a whole.
+    fn of(mut added: Vec<Added>) -> Self {
+        added.sort();
+        added.dedup();
+        Self { added }
+    }
+
+    /// These and others.
     #[must_use]
-    pub fn seals(&self, transaction_type: TransactionType, path: &str) -> bool {
+    pub fn and(&self, others: &Self) -> Self {
+        Self::of([self.added.as_slice(), &others.added].concat())
+    }
+
+    /// The names of what was added, as [`Secrets::with`] reads them.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.added.iter().map(Added::to_string)
+    }
+
+    /// Whether what stands at a path is sealed as a whole.
+    #[must_use]
+    pub fn seals(&self, holder: impl Into<Holder>, path: &str) -> bool {
+        let transaction_type = match holder.into() {
+            Holder::Item(transaction_type) => transaction_type,
+            Holder::Transfer => TransactionType::P2p,
+            Holder::Account => return TransactionType::ALL.iter().any(|of| self.seals(*of, path)),
+        };
         let is_of = |of: Option<TransactionType>| of.is_none_or(|of| of == transaction_type);
         kind::of(transaction_type).secrets().contains(&path)
-            || self.added.iter().any(|(of, name)| name == path && is_of(*of))
+            || self.added.iter().any(|added| added.path == path && is_of(added.of))
     }
 
     /// Whether a path of an item of this type is sensitive, or lies within what is.
@@ -70,18 +150,20 @@ impl Secrets {
     /// Visits every value that is sealed as a whole, with its path; `null` has nothing to hide.
     pub fn visit<'a>(
         &self,
-        transaction_type: TransactionType,
+        holder: impl Into<Holder>,
         metadata: &'a mut Json,
         visit: &mut impl FnMut(&str, &'a mut Json),
     ) {
-        let seals = |path: &str| self.seals(transaction_type, path);
+        let holder = holder.into();
+        let seals = |path: &str| self.seals(holder, path);
         visit_under(metadata, &mut String::new(), &seals, visit);
     }
 
     /// Whether any value is sealed.
     #[must_use]
-    pub fn has_any(&self, transaction_type: TransactionType, metadata: &Json) -> bool {
-        has_under(metadata, &mut String::new(), &|path| self.seals(transaction_type, path))
+    pub fn has_any(&self, holder: impl Into<Holder>, metadata: &Json) -> bool {
+        let holder = holder.into();
+        has_under(metadata, &mut String::new(), &|path| self.seals(holder, path))
     }
 }
 
@@ -177,9 +259,31 @@ mod tests {
             assert_eq!(secrets.is_secret(of, path), expected, "{path}");
         }
         assert!(secrets.may_be_secret("nickname") && !secrets.may_be_secret("merchant_name"));
-        for bad in ["", "*.", "card.", "*", "a..b"] {
+        for bad in ["", "*.", "card.", "*", "a..b", "external_id", "amount"] {
             assert!(Secrets::with(&[bad]).is_err(), "{bad}");
         }
+        assert!(Secrets::with(&["*.amount"]).expect("a field").is_secret(card, "amount"));
+    }
+
+    #[test]
+    fn a_transfer_has_the_secrets_of_its_items_and_an_account_those_of_all() {
+        let secrets = Secrets::with(&["card.nickname", "p2p.memo"]).expect("fields");
+        for (path, transfer, account) in
+            [("peer_email", true, true), ("memo", true, true), ("nickname", false, true)]
+        {
+            assert_eq!(secrets.seals(Holder::Transfer, path), transfer, "{path}");
+            assert_eq!(secrets.seals(Holder::Account, path), account, "{path}");
+        }
+        assert!(!secrets.seals(Holder::Account, "merchant_name"));
+    }
+
+    #[test]
+    fn fields_are_added_to_fields_and_named_as_they_are_read() {
+        let (one, two) = (Secrets::with(&["tax_id"]), Secrets::with(&["card.a", "*.tax_id"]));
+        let both = one.expect("a field").and(&two.expect("fields"));
+        let names: Vec<String> = both.names().collect();
+        assert_eq!(names, ["*.tax_id", "card.a"]);
+        assert_eq!(Secrets::with(&names), Ok(both));
     }
 
     #[test]

@@ -74,6 +74,9 @@ impl<'a> Linked<'a> {
     }
 }
 
+/// That a log is still to get its links, which its migration says.
+pub const UNLINKED: &str = "unlinked";
+
 /// Reads a link.
 pub fn link(bytes: &[u8]) -> Result<Link> {
     bytes.try_into().map_err(|_| corrupt("link"))
@@ -97,20 +100,32 @@ impl Default for Proof {
 }
 
 impl Proof {
-    /// Compares an event with the link that it has. Only the first that is broken is named:
-    /// behind it nothing is proven.
-    pub fn event(&mut self, findings: &mut Findings, event: &Linked<'_>, kept: Option<Link>) {
+    /// Compares an event, a row of [`columns`], with the link that it has. Only the first that is
+    /// broken is named: behind it nothing is proven.
+    ///
+    /// # Errors
+    /// When the row has not even a number.
+    pub fn event(&mut self, findings: &mut Findings, row: &impl Columns) -> Result<()> {
         if !self.is_whole {
-            return;
+            return Ok(());
         }
-        self.last = event.follow(&self.last);
-        if kept != Some(self.last) {
-            self.is_whole = false;
-            let seq = event.seq;
-            let what = if kept.is_none() { "has no link" } else { "is not what was recorded" };
-            let what = format!("the chain breaks at event {seq}: it {what}, or one before is gone");
-            findings.differs("chain", what);
-        }
+        let what = match Linked::read(row) {
+            Ok((event, kept)) => {
+                self.last = event.follow(&self.last);
+                match kept {
+                    Some(kept) if kept == self.last => return Ok(()),
+                    Some(_) => "is not what was recorded".to_owned(),
+                    None => "has no link".to_owned(),
+                }
+            }
+            Err(Error::Corrupt { what }) => format!("cannot be read ({what})"),
+            Err(other) => return Err(other),
+        };
+        self.is_whole = false;
+        let seq = row.number(0, "event number")?;
+        let what = format!("the chain breaks at event {seq}: it {what}, or one before is gone");
+        findings.differs("chain", what);
+        Ok(())
     }
 }
 

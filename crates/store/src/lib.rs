@@ -387,13 +387,24 @@ pub struct Options {
     pub replica: Option<String>,
     /// How sensitive values are sealed; `None` keeps them as they are sent.
     pub sealing: Option<Sealing>,
+    /// Opens books with sealed values though there are no keys, to look at all else; nothing is
+    /// recorded then.
+    pub without_keys: bool,
 }
 
 /// A replica's URL may hold a password.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queue, commit_actions, readers, query_time, replies_kept, replica, sealing } =
-            self;
+        let Self {
+            queue,
+            commit_actions,
+            readers,
+            query_time,
+            replies_kept,
+            replica,
+            sealing,
+            without_keys,
+        } = self;
         f.debug_struct("Options")
             .field("queue", queue)
             .field("commit_actions", commit_actions)
@@ -402,6 +413,7 @@ impl fmt::Debug for Options {
             .field("replies_kept", replies_kept)
             .field("replica", &replica.as_deref().map(masked))
             .field("sealing", sealing)
+            .field("without_keys", without_keys)
             .finish()
     }
 }
@@ -416,6 +428,7 @@ impl Default for Options {
             replies_kept: Duration::from_secs(7 * 86_400),
             replica: None,
             sealing: None,
+            without_keys: false,
         }
     }
 }

@@ -31,7 +31,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -72,6 +72,8 @@ pub struct Postgres {
     looking: JoinHandle<()>,
     replica: Option<Replica>,
     seal: Option<Arc<Seal>>,
+    /// Whether values are sealed for which there are no keys here.
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Postgres {
@@ -83,8 +85,8 @@ impl Postgres {
         let target = Target::parse(url, &options)?;
         schema::migrate(&target).await?;
         schema::require_whole(&target.connect().await?, &target).await?;
-        let seal = options.sealing.clone().map(|sealing| Arc::new(Seal::new(sealing)));
-        let ring = ring::open(&target, seal.as_ref()).await?;
+        let ring = ring::open(&target, &options).await?;
+        let seal = ring.as_ref().map(Ring::shared);
         let pool = Arc::new(Pool::new(&target)?);
         let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
         let replica = match &options.replica {
@@ -92,14 +94,17 @@ impl Postgres {
             None => None,
         };
         let unmerged = Arc::new(AtomicUsize::new(0));
-        let following = look(Arc::clone(&pool), Arc::clone(&seq));
+        let is_closed = Arc::new(AtomicBool::new(false));
+        // Another process may begin to seal; without keys this one is of no use then.
+        let closing = (seal.is_none() && !options.without_keys).then(|| Arc::clone(&is_closed));
+        let following = look(Arc::clone(&pool), Arc::clone(&seq), closing);
         let merging = merge::run(Arc::clone(&pool), Arc::clone(&unmerged));
         let looking = tokio::spawn(async {
             join(following, merging).await;
         });
         let writing = Writing::new(target, Arc::clone(&seq), unmerged, ring, &options);
         let writer = Some(Writer::start(writing, &options)?);
-        Ok(Self { pool, writer, seq, looking, replica, seal })
+        Ok(Self { pool, writer, seq, looking, replica, seal, is_closed })
     }
 
     fn seal(&self) -> Option<&Seal> {
@@ -108,7 +113,16 @@ impl Postgres {
 
     /// Opens what is sealed in the answer that a connection gave.
     async fn opened<T: Sealed>(&self, conn: &Conn, found: T) -> Result<T> {
+        self.require_keys()?;
         ring::opened(conn, self.seal(), found).await
+    }
+
+    /// Refuses what would show or record values that others have sealed.
+    fn require_keys(&self) -> Result<()> {
+        match self.is_closed.load(Ordering::Relaxed) {
+            true => Err(Error::NoMasterKey { name: "the database".to_owned() }),
+            false => Ok(()),
+        }
     }
 
     fn writer(&self) -> Result<&Writer<Writing>> {
@@ -123,12 +137,23 @@ async fn newest(pool: &Pool) -> Result<i64> {
     row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
 
-/// Follows the commits of other processes.
-async fn look(pool: Arc<Pool>, seq: Arc<AtomicI64>) {
+/// Whether any process has sealed anything.
+async fn is_sealed(pool: &Pool) -> Result<bool> {
+    let row = pool.ask().await?.query_opt("select 1 from sealing", &[]).await?;
+    Ok(row.is_some())
+}
+
+/// Follows the commits of other processes, and whether they seal where this one has no keys.
+async fn look(pool: Arc<Pool>, seq: Arc<AtomicI64>, closing: Option<Arc<AtomicBool>>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Some(is_closed) = &closing
+            && let Ok(true) = is_sealed(&pool).await
+        {
+            is_closed.store(true, Ordering::Relaxed);
+        }
         match newest(&pool).await {
             Ok(found) => {
                 seq.fetch_max(found, Ordering::AcqRel);
@@ -152,6 +177,7 @@ impl Store for Postgres {
     }
 
     async fn transactions(&self, query: Query) -> Result<Page> {
+        self.require_keys()?;
         let (conn, mut query) = (self.pool.snapshot().await?, query);
         if let Some(seal) = self.seal() {
             seal.require_comparable(&query)?;
@@ -193,19 +219,23 @@ impl Store for Postgres {
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<Holding>> {
-        ledger::account(&self.pool.ask().await?, id).await
+        let conn = self.pool.ask().await?;
+        self.opened(&conn, ledger::account(&conn, id).await?).await
     }
 
     async fn accounts(&self, query: AccountsQuery) -> Result<List<Holding>> {
-        ledger::accounts(&self.pool.snapshot().await?, &query).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, ledger::accounts(&conn, &query).await?).await
     }
 
     async fn balance_at(&self, id: AccountId, at: Timestamp) -> Result<Option<Holding>> {
-        ledger::balance_at(&self.pool.snapshot().await?, id, at).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, ledger::balance_at(&conn, id, at).await?).await
     }
 
     async fn entries(&self, query: EntriesQuery) -> Result<Option<List<Entry>>> {
-        ledger::entries(&self.pool.snapshot().await?, &query).await
+        let conn = self.pool.snapshot().await?;
+        self.opened(&conn, ledger::entries(&conn, &query).await?).await
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {

@@ -5,7 +5,7 @@
 
 pub mod cipher;
 mod data_key;
-mod mark;
+pub mod mark;
 mod master;
 mod open;
 pub mod ring;
@@ -15,15 +15,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use daybook_core::query::{Query, Term};
+use daybook_core::secrets::Holder;
 use daybook_core::stats::GroupBy;
-use daybook_core::{Secrets, Transaction, TransactionType};
+use daybook_core::{Json, Secrets};
 use parking_lot::RwLock;
 
 pub use self::data_key::{DataKey, DataKeys};
 pub use self::master::{BadMasterKey, MasterKey, Masters};
 pub use self::open::{Keys, Sealed, sealed_paths};
-pub use self::ring::{MasterStatus, RingStatus};
-pub use self::write::{Documents, Plan};
+pub use self::ring::{MasterStatus, Named, RingStatus};
+pub use self::write::{Documents, Owners, Plan};
 
 use crate::{Error, Result};
 
@@ -51,9 +52,23 @@ pub struct Seal {
 }
 
 impl Seal {
-    pub fn new(sealing: Sealing) -> Self {
+    /// Takes over how values are sealed; what books name as sealed stays so.
+    pub fn new(sealing: Sealing, named: Option<&Named>) -> Self {
         let Sealing { masters, secrets, searched } = sealing;
+        let secrets = match named {
+            Some(named) => Arc::new(secrets.and(&named.secrets)),
+            None => secrets,
+        };
         Self { masters: RwLock::new(Arc::new(masters)), secrets, searched }
+    }
+
+    /// The names of the fields that deployments added, as books keep them.
+    pub fn fields(&self) -> String {
+        serde_json::Value::from_iter(self.secrets.names()).to_string()
+    }
+
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     pub fn masters(&self) -> Arc<Masters> {
@@ -65,12 +80,7 @@ impl Seal {
         *self.masters.write() = Arc::new(masters);
     }
 
-    /// Whether a value of an item is sealed.
-    pub fn has_secrets(&self, item: &Transaction) -> bool {
-        self.has_any(item.transaction_type, &item.metadata)
-    }
-
-    fn has_any(&self, of: TransactionType, metadata: &daybook_core::Json) -> bool {
+    fn has_any(&self, of: Holder, metadata: &Json) -> bool {
         self.secrets.has_any(of, metadata)
     }
 

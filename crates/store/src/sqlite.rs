@@ -36,6 +36,7 @@ use rusqlite::Connection;
 
 use self::counts::Counts;
 use self::pool::Pool;
+use self::ring::Ring;
 use self::writer::Writing;
 use crate::group::Writer;
 use crate::page;
@@ -66,6 +67,8 @@ pub struct Sqlite {
     writer: Writer<Writing>,
     pool: Pool,
     seal: Option<Arc<Seal>>,
+    /// Whether it is only to be looked at.
+    without_keys: bool,
 }
 
 impl Sqlite {
@@ -77,12 +80,13 @@ impl Sqlite {
             counts: Counts::default(),
             closing: AtomicBool::new(false),
         });
-        let seal = options.sealing.clone().map(|sealing| Arc::new(Seal::new(sealing)));
-        let ring = ring::open(path, &opened.conn, seal.as_ref())?;
+        let ring = ring::open(path, &opened.conn, &options)?;
+        let seal = ring.as_ref().map(Ring::shared);
         let pool = Pool::open(path, &options)?;
         let writing = Writing::new(path, opened, ring, Arc::clone(&shared), options.replies_kept)?;
         let writer = Writer::start(writing, &options)?;
-        Ok(Self { path: path.to_owned(), shared, writer, pool, seal })
+        let without_keys = options.without_keys;
+        Ok(Self { path: path.to_owned(), shared, writer, pool, seal, without_keys })
     }
 
     /// Asks, and opens what is sealed in the answer.
@@ -107,6 +111,9 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, submission: Submission) -> Result<Reply> {
+        if self.without_keys {
+            return Err(Error::NoMasterKey { name: self.path.display().to_string() });
+        }
         self.writer.commit(submission).await
     }
 
@@ -124,10 +131,13 @@ impl Store for Sqlite {
         let seal = self.seal.clone();
         let question = move |conn: &Connection| {
             let mut query = query;
-            if let Some(seal) = seal.filter(|seal| seal.needs_key(&query))
-                && let Some(key) = ring::live(conn, &seal, query.user_id.as_str())?
-            {
-                seal.blind(&mut query, &key);
+            if let Some(seal) = seal.filter(|seal| seal.needs_key(&query)) {
+                // The books first: whatever is sealed in what is read of them has its key in what
+                // is read of the ring afterwards.
+                read::user_number(conn, &query.user_id)?;
+                if let Some(key) = ring::live(conn, &seal, query.user_id.as_str())? {
+                    seal.blind(&mut query, &key);
+                }
             }
             read::page(conn, &query, known)
         };
@@ -164,19 +174,19 @@ impl Store for Sqlite {
     }
 
     async fn account(&self, id: AccountId) -> Result<Option<Holding>> {
-        self.pool.run_quick(move |conn| ledger::read::account(conn, id)).await
+        self.ask_quick(move |conn| ledger::read::account(conn, id)).await
     }
 
     async fn accounts(&self, query: AccountsQuery) -> Result<List<Holding>> {
-        self.pool.run(move |conn| ledger::read::accounts(conn, &query)).await
+        self.ask(move |conn| ledger::read::accounts(conn, &query)).await
     }
 
     async fn balance_at(&self, id: AccountId, at: Timestamp) -> Result<Option<Holding>> {
-        self.pool.run_quick(move |conn| ledger::read::balance_at(conn, id, at)).await
+        self.ask_quick(move |conn| ledger::read::balance_at(conn, id, at)).await
     }
 
     async fn entries(&self, query: EntriesQuery) -> Result<Option<List<Entry>>> {
-        self.pool.run_quick(move |conn| ledger::read::entries(conn, &query)).await
+        self.ask_quick(move |conn| ledger::read::entries(conn, &query)).await
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>> {

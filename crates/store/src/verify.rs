@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use daybook_core::search::{Document, in_dictionary};
 use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
 use daybook_core::time::{Day, Month};
-use daybook_core::{Currency, EventSeq, Json, Timestamp, Transaction, UserId};
+use daybook_core::{Currency, EventSeq, Json, KeyId, Timestamp, Transaction, UserId};
 
-use crate::Difference;
+use crate::codec::Columns;
+use crate::{Difference, Result};
 
 /// Differences that are named; past these something is wrong with the whole.
 const NAMED_MAX: usize = 1_000;
@@ -40,11 +41,30 @@ pub struct ItemEvent<'a> {
     pub body: &'a str,
 }
 
+impl<'a> ItemEvent<'a> {
+    /// Reads type, subject, version and body, which stand from a column on.
+    pub fn read(row: &'a impl Columns, at: usize) -> Result<Self> {
+        Ok(Self {
+            event_type: row.text(at, "event type")?,
+            subject: row.bytes(at + 1, "subject")?,
+            version: row.small(at + 2, "version")?,
+            body: row.text(at + 3, "event")?,
+        })
+    }
+}
+
 /// The event that an item names says what the item is.
-pub fn item_event(findings: &mut Findings, item: &Transaction, event: Option<&ItemEvent<'_>>) {
-    let Some(event) = event else {
-        findings.differs("events", format!("{} has no event {}", item.id, item.seq));
-        return;
+pub fn item_event(findings: &mut Findings, item: &Transaction, event: Option<Result<ItemEvent>>) {
+    let event = match event {
+        Some(Ok(event)) => event,
+        Some(Err(_)) => {
+            findings.differs("events", format!("event {} of {} is unreadable", item.seq, item.id));
+            return;
+        }
+        None => {
+            findings.differs("events", format!("{} has no event {}", item.id, item.seq));
+            return;
+        }
     };
     let same = event.event_type != "transaction.deleted"
         && event.subject == item.id.0.as_bytes()
@@ -54,6 +74,20 @@ pub fn item_event(findings: &mut Findings, item: &Transaction, event: Option<&It
         let what = format!("event {} says something else than {} is", item.seq, item.id);
         findings.differs("events", what);
     }
+}
+
+/// The columns that [`api_key`] reads, of an API key and the event of its latest change.
+pub const API_KEYS: &str =
+    "select k.id, k.seq, k.body, e.body from api_keys k left join events e on e.seq = k.seq";
+
+/// An API key may do what the log says that it was given.
+pub fn api_key(findings: &mut Findings, row: &impl Columns) -> Result<()> {
+    let (id, seq) = (KeyId(row.number(0, "key")?), row.number(1, "event number")?);
+    let event = row.maybe_text(3, "event").unwrap_or_default();
+    if event != Some(row.text(2, "key").unwrap_or_default()) {
+        findings.differs("keys", format!("event {seq} says something else than the key {id} is"));
+    }
+    Ok(())
 }
 
 /// The words of an item that the dictionary of its user must have.

@@ -1,5 +1,6 @@
 -- The ring of keys that sealed values in the books need; no row before anything is sealed. The keys
 -- themselves are kept outside of the books.
 create table sealing (
-    ring blob not null
+    ring blob not null,
+    fields text not null -- the names of fields that deployments added, as JSON: what was sealed once always is
 ) strict;

@@ -200,5 +200,9 @@ pub const TABLES: &[Table] = &[
         columns: &[("name", Text), ("position", Number)],
         key: &[("name", Text)],
     },
-    Table { name: "sealing", columns: &[("ring", Bytes)], key: &[("ring", Bytes)] },
+    Table {
+        name: "sealing",
+        columns: &[("ring", Bytes), ("fields", Text)],
+        key: &[("ring", Bytes)],
+    },
 ];

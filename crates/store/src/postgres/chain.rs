@@ -3,30 +3,45 @@
 use daybook_core::EventSeq;
 
 use super::connect::Conn;
+use super::schema;
 use crate::Result;
-use crate::chain::{self, Link, Linked, Proof, START};
+use crate::chain::{self, Link, Linked, Proof, START, UNLINKED};
 use crate::codec::Columns;
 use crate::verify::Findings;
 
 /// How many events are read at once.
 const PAGE: i64 = 2_000;
 
-/// The newest event and its link; before the first event, what that will follow.
-pub async fn newest(conn: &Conn) -> Result<(EventSeq, Link)> {
-    let sql = "select seq, link from events order by seq desc limit 1";
-    let Some(row) = conn.query_opt(sql, &[]).await? else { return Ok((EventSeq(0), START)) };
-    let seq = EventSeq(row.number(0, "event number")?);
-    let link = row.maybe_bytes(1, "link")?.ok_or_else(|| chain::unlinked(seq))?;
-    Ok((seq, chain::link(link)?))
+/// What a commit follows.
+pub struct Newest {
+    /// The newest event and its link; before the first event, what that will follow.
+    pub seq: EventSeq,
+    pub link: Link,
+    /// Whether anything was ever sealed.
+    pub is_sealed: bool,
 }
 
-/// Gives links to the events of a database that was made before there were any, all or none.
+/// Reads what a commit follows.
+pub async fn newest(conn: &Conn) -> Result<Newest> {
+    let sql = "select seq, link, (select count(*) from sealing) from events \
+         order by seq desc limit 1";
+    let Some(row) = conn.query_opt(sql, &[]).await? else {
+        return Ok(Newest { seq: EventSeq(0), link: START, is_sealed: false });
+    };
+    let seq = EventSeq(row.number(0, "event number")?);
+    let link = row.maybe_bytes(1, "link")?.ok_or_else(|| chain::unlinked(seq))?;
+    let is_sealed = row.number(2, "ring")? > 0;
+    Ok(Newest { seq, link: chain::link(link)?, is_sealed })
+}
+
+/// Gives links to the events of a database that was made before there were any, in the open
+/// transaction, which nobody commits beside. Whoever would write one without a link afterwards is
+/// refused by the database.
 pub async fn complete(conn: &Conn) -> Result<()> {
-    let newest = "select (link is null)::integer from events order by seq desc limit 1";
-    let newest = conn.query_opt(newest, &[]).await?;
-    if !newest.map_or(Ok(false), |row| row.flag(0, "link"))? {
+    if !schema::is_there(conn, UNLINKED).await? {
         return Ok(());
     }
+    conn.batch("lock table events in share row exclusive mode").await?;
     let update = "update events e set link = n.link from unnest($1, $2) as n (seq, link) \
          where e.seq = n.seq";
     let (mut last, mut seq) = (START, 0);
@@ -41,7 +56,8 @@ pub async fn complete(conn: &Conn) -> Result<()> {
             links.push(last.to_vec());
         }
         if rows.is_empty() {
-            return Ok(());
+            let done = "alter table events alter column link set not null; drop table unlinked";
+            return conn.batch(done).await;
         }
         conn.execute(update, &[&seqs, &links]).await?;
     }
@@ -60,9 +76,8 @@ pub async fn prove(conn: &Conn, findings: &mut Findings) -> Result<()> {
     loop {
         let rows = page(conn, seq).await?;
         for row in &rows {
-            let (event, kept) = Linked::read(row)?;
-            seq = event.seq;
-            proof.event(findings, &event, kept);
+            seq = row.number(0, "event number")?;
+            proof.event(findings, row)?;
         }
         if rows.is_empty() {
             return Ok(());

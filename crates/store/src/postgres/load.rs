@@ -9,24 +9,22 @@ use futures_util::future::{try_join, try_join3};
 use uuid::Uuid;
 
 use super::buckets::{Buckets, Numbers};
-use super::chain;
+use super::chain::{self, Newest};
 use super::connect::Conn;
 use super::keys;
 use crate::Result;
-use crate::chain::Link;
 use crate::codec::ledger::{HOLDING, HOLDINGS, TRANSFER, holding, transfer};
 use crate::codec::postgres::EVENT;
 use crate::codec::{self, Columns, EVENT_COLUMNS, ITEM, ITEM_COLUMNS, corrupt};
 
 /// Loads what submissions touch, in a transaction that `begin` begins and that takes the lock of
-/// commits: it goes to the server together with the questions, which run after it. The link is the
-/// newest event's.
+/// commits: it goes to the server together with the questions, which run after it.
 pub async fn load(
     conn: &Conn,
     begin: &str,
     submissions: &[Submission],
     numbers: Numbers<'_>,
-) -> Result<(Snapshot, Buckets, Link)> {
+) -> Result<(Snapshot, Buckets, Newest)> {
     let mut set = ReadSet::of(submissions);
     let asked = async {
         let rows = tokio::try_join!(
@@ -46,18 +44,9 @@ pub async fn load(
     let buckets = Buckets::foresee(conn, submissions, numbers);
     let asked = try_join3(asked, accounts, buckets);
     let (_, (found, accounts, buckets)) = try_join(conn.batch(begin), asked).await?;
-    let (
-        (newest, link),
-        transactions,
-        external,
-        replies,
-        transfers,
-        references,
-        openers,
-        last,
-        keys,
-    ) = found;
-    let next_seq = EventSeq(newest.0 + 1);
+    let (newest, transactions, external, replies, transfers, references, openers, last, keys) =
+        found;
+    let next_seq = EventSeq(newest.seq.0 + 1);
     let mut snapshot = Snapshot { next_seq, last_account: last, ..Snapshot::default() };
     for (key, item) in external {
         snapshot.external.insert(key, item.id);
@@ -75,7 +64,7 @@ pub async fn load(
     snapshot.owned.extend(openers);
     snapshot.replies.extend(replies);
     follow(conn, &mut set, &mut snapshot).await?;
-    Ok((snapshot, buckets, link))
+    Ok((snapshot, buckets, newest))
 }
 
 /// Loads what only the loaded rows name: a second round trip, for few submissions.

@@ -53,7 +53,9 @@ impl Replica {
         let (seq, is_fresh) = (Arc::clone(&watch.seq), Arc::clone(&watch.is_fresh));
         let looking = tokio::spawn(watch.run());
         let seal = seal.cloned();
-        let store = Postgres { pool: reading, writer: None, seq, looking, replica: None, seal };
+        let is_closed = Arc::default();
+        let (writer, replica) = (None, None);
+        let store = Postgres { pool: reading, writer, seq, looking, replica, seal, is_closed };
         let store = Arc::new(store);
         Ok(Self { store, is_fresh })
     }

@@ -14,10 +14,12 @@ use super::target::Target;
 use crate::codec::Columns;
 use crate::seal::ring::{NewKey, RingKey, require_masters, require_same};
 use crate::seal::{
-    DataKey, DataKeys, Documents, Keys, Masters, Plan, RingStatus, Seal, Sealed, cipher,
+    DataKey, DataKeys, Documents, Keys, Masters, Named, Plan, RingStatus, Seal, Sealed, cipher,
 };
-use crate::{Error, Result};
+use crate::{Error, Options, Result};
 
+/// How long questions may wait behind a cleaning that waits for others.
+const CLEAN_WAIT_MS: u32 = 500;
 /// The advisory lock that one process holds while it makes the ring.
 const LOCK: i64 = 0x4441_5942_0003;
 
@@ -33,6 +35,8 @@ const TABLES: &str = "
         shredded_at timestamptz
     );
     create index if not exists keys_owner on daybook_keys.keys (owner);
+    create index if not exists keys_master on daybook_keys.keys (master)
+        where wrapped is not null;
     create unique index if not exists keys_live on daybook_keys.keys (owner)
         where wrapped is not null;
 ";
@@ -47,23 +51,23 @@ pub struct Ring {
     is_naming: bool,
 }
 
-async fn named(conn: &Conn) -> Result<Option<Uuid>> {
-    let row = conn.query_opt("select ring from sealing", &[]).await?;
-    let unreadable = |_| Error::Corrupt { what: "the name of the ring is unreadable".to_owned() };
-    let read = |row: Row| Uuid::from_slice(row.bytes(0, "ring")?).map_err(unreadable);
-    row.map(read).transpose()
+async fn named(conn: &Conn) -> Result<Option<Named>> {
+    let row = conn.query_opt("select ring, fields from sealing", &[]).await?;
+    row.as_ref().map(Named::read).transpose()
 }
 
 /// Opens the ring of books, and makes it where there is none yet and keys are given.
-pub async fn open(target: &Target, seal: Option<&Arc<Seal>>) -> Result<Option<Ring>> {
+pub async fn open(target: &Target, options: &Options) -> Result<Option<Ring>> {
     let conn = target.connect().await?;
-    let (name, named) = (&target.name, named(&conn).await?);
-    let Some(seal) = seal else {
-        return match named {
-            Some(_) => Err(Error::NoMasterKey { name: name.clone() }),
-            None => Ok(None),
+    let (name, said) = (&target.name, named(&conn).await?);
+    let Some(sealing) = options.sealing.clone() else {
+        return match said {
+            Some(_) if !options.without_keys => Err(Error::NoMasterKey { name: name.clone() }),
+            Some(_) | None => Ok(None),
         };
     };
+    let seal = Arc::new(Seal::new(sealing, said.as_ref()));
+    let named = said.as_ref().map(|said| said.ring);
     let there = "select to_regclass('daybook_keys.keys') is not null";
     let there = conn.query_opt(there, &[]).await?.map_or(Ok(false), |row| row.try_get(0))?;
     if !there {
@@ -81,7 +85,10 @@ pub async fn open(target: &Target, seal: Option<&Arc<Seal>>) -> Result<Option<Ri
     require_same(name, named, found)?;
     let id = found.ok_or_else(|| Error::NoRing { name: name.clone() })?;
     require_masters(&seal.masters(), in_use(&conn).await?.into_iter().map(|(id, _)| id))?;
-    Ok(Some(Ring { seal: Arc::clone(seal), id, is_named: named.is_some(), is_naming: false }))
+    if said.is_some_and(|said| *seal.secrets() != said.secrets) {
+        conn.execute("update sealing set fields = $1", &[&seal.fields()]).await?;
+    }
+    Ok(Some(Ring { seal, id, is_named: named.is_some(), is_naming: false }))
 }
 
 fn kept(row: &Row) -> Result<RingKey> {
@@ -135,14 +142,18 @@ impl Ring {
         &self.seal
     }
 
+    pub fn shared(&self) -> Arc<Seal> {
+        Arc::clone(&self.seal)
+    }
+
     /// The keys that a commit needs; new users get theirs in the same transaction.
-    pub async fn data_keys(&self, conn: &Conn, owners: &BTreeSet<UserId>) -> Result<DataKeys> {
+    pub async fn data_keys(&self, conn: &Conn, owners: &BTreeSet<String>) -> Result<DataKeys> {
         if owners.is_empty() {
             return Ok(DataKeys::new());
         }
         let sql = "select key, owner, master, wrapped from daybook_keys.keys \
              where owner = any($1) and wrapped is not null";
-        let names: Vec<&str> = owners.iter().map(UserId::as_str).collect();
+        let names: Vec<&str> = owners.iter().map(String::as_str).collect();
         let mut found = ask(conn, sql, &[&names]).await?;
         let known: BTreeSet<&str> = found.iter().map(|kept| kept.owner.as_str()).collect();
         let unknown = names.into_iter().filter(|name| !known.contains(name));
@@ -152,9 +163,8 @@ impl Ring {
         }
         let mut keys = DataKeys::new();
         for kept in &found {
-            let owner = owners.iter().find(|owner| owner.as_str() == kept.owner);
-            if let Some((owner, key)) = owner.zip(self.seal.data_key(kept)?) {
-                keys.insert(owner.clone(), key);
+            if let Some(key) = self.seal.data_key(kept)? {
+                keys.insert(kept.owner.clone(), key);
             }
         }
         Ok(keys)
@@ -170,9 +180,9 @@ impl Ring {
     ) -> Result<Documents> {
         self.is_naming = !self.is_named && !plan.is_empty();
         if self.is_naming {
-            let sql = "insert into sealing (ring) select $1 \
+            let sql = "insert into sealing (ring, fields) select $1, $2 \
                  where not exists (select 1 from sealing)";
-            conn.execute(sql, &[&self.id.as_bytes().to_vec()]).await?;
+            conn.execute(sql, &[&self.id.as_bytes().to_vec(), &self.seal.fields()]).await?;
         }
         plan.seal(write, keys, &self.seal)
     }
@@ -219,7 +229,7 @@ pub async fn use_masters(conn: &Conn, seal: &Seal, masters: Masters) -> Result<(
 pub async fn rewrap(conn: &Conn, seal: &Seal, limit: u32) -> Result<u64> {
     let current = seal.masters().current.id().to_owned();
     let old = "select key, owner, master, wrapped from daybook_keys.keys \
-         where wrapped is not null and master <> $1 order by key limit $2";
+         where wrapped is not null and (master < $1 or master > $1) limit $2";
     let old = ask(conn, old, &[&current.as_str(), &i64::from(limit)]).await?;
     let (mut numbers, mut wrapped) = (Vec::new(), Vec::new());
     for kept in &old {
@@ -231,7 +241,8 @@ pub async fn rewrap(conn: &Conn, seal: &Seal, limit: u32) -> Result<u64> {
     let change = "update daybook_keys.keys k set master = $3, wrapped = n.wrapped \
          from unnest($1, $2) as n (key, wrapped) where k.key = n.key";
     conn.execute(change, &[&numbers, &wrapped, &current.as_str()]).await?;
-    let left = "select count(*) from daybook_keys.keys where wrapped is not null and master <> $1";
+    let left = "select count(*) from daybook_keys.keys \
+         where wrapped is not null and (master < $1 or master > $1)";
     let left = conn.query_opt(left, &[&current.as_str()]).await?;
     left.map_or(Ok(0), |row| row.small(0, "count"))
 }
@@ -243,10 +254,16 @@ pub async fn shred(conn: &Conn, user: &UserId) -> Result<u64> {
     conn.execute(sql, &[&user.as_str()]).await
 }
 
-/// Writes the table anew, so that the file has no old rows. What fails leaves them to the server's
-/// own cleaning.
+/// Writes the table anew, so that the file has no old rows. Who reads keys is not kept waiting: what
+/// fails leaves the rows to the server's own cleaning.
 pub async fn clean(conn: &Conn) {
-    if let Err(error) = conn.batch("vacuum full daybook_keys.keys").await {
+    let emptied = async {
+        conn.batch(&format!("set lock_timeout = {CLEAN_WAIT_MS}")).await?;
+        let emptied = conn.batch("vacuum full daybook_keys.keys").await;
+        conn.batch("reset lock_timeout").await?;
+        emptied
+    };
+    if let Err(error) = emptied.await {
         tracing::warn!(%error, "old rows of the ring stay for now");
     }
 }

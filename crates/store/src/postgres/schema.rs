@@ -8,6 +8,7 @@ use super::chain;
 use super::connect::Conn;
 use super::failure::{away, describe};
 use super::target::Target;
+use crate::chain::UNLINKED;
 use crate::{Error, Result};
 
 embed_migrations!("migrations/postgres");
@@ -31,7 +32,7 @@ pub async fn migrate(target: &Target) -> Result<()> {
         if found > known {
             return Err(Error::TooNew { path: target.name.clone().into(), found, known });
         }
-        if found == known {
+        if found == known && !is_there(&conn, UNLINKED).await? {
             return Ok(());
         }
         // A lock of a transaction, because a pooler may give each statement outside of one another
@@ -88,7 +89,11 @@ pub async fn is_unfinished(conn: &Conn) -> Result<bool> {
     is_there(conn, "copying").await
 }
 
-async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
+/// Whether the database has a table.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
     let there = conn.query_opt("select to_regclass($1) is not null", &[&table]).await?;
     there.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }

@@ -38,10 +38,13 @@ pub async fn verify(conn: &Conn, seal: Option<&Seal>, progress: Progress<'_>) ->
     let (found, findings) = (Verified::default(), Findings::default());
     let mut verify = Verify { conn, found, findings, seal };
     let all = count(conn, "select count(*) from transactions").await?;
+    super::chain::prove(conn, &mut verify.findings).await?;
     verify.users(all, progress).await?;
     verify.events(all).await?;
-    super::chain::prove(conn, &mut verify.findings).await?;
     verify.sealed_events().await?;
+    for row in conn.query(verify::API_KEYS, &[]).await? {
+        verify::api_key(&mut verify.findings, &row)?;
+    }
     let ledger = ledger::verify(conn, &|_, _| {}).await?;
     progress(all, all);
     let mut differences = verify.findings.into_differences();
@@ -113,18 +116,9 @@ impl Verify<'_> {
 
     /// Compares the event that stands in the row behind its item.
     fn event(&mut self, item: &Transaction, row: &Row) -> Result<()> {
-        let at = ITEM_COLUMNS;
-        let Some(event_type) = row.maybe_text(at, "event type")? else {
-            verify::item_event(&mut self.findings, item, None);
-            return Ok(());
-        };
-        let event = ItemEvent {
-            event_type,
-            subject: row.bytes(at + 1, "subject")?,
-            version: row.small(at + 2, "version")?,
-            body: row.text(at + 3, "event")?,
-        };
-        verify::item_event(&mut self.findings, item, Some(&event));
+        let is_there = row.maybe_number(ITEM_COLUMNS + 2, "version")?.is_some();
+        let event = is_there.then(|| ItemEvent::read(row, ITEM_COLUMNS));
+        verify::item_event(&mut self.findings, item, event);
         Ok(())
     }
 

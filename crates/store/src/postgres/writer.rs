@@ -25,7 +25,7 @@ use crate::chain::Link;
 use crate::codec::corrupt;
 use crate::dictionary::Remembered;
 use crate::group::Backend;
-use crate::seal::{DataKeys, Documents, Plan};
+use crate::seal::{DataKeys, Documents, Owners, Plan};
 use crate::{Error, Options, Result, fold};
 
 /// The advisory lock that one commit holds at a time.
@@ -200,7 +200,11 @@ impl Writing {
             }
         }
         let numbers = |user: &UserId| self.interned.users.peek(user).copied();
-        let (snapshot, buckets, link) = load(conn, &self.begin, submissions, &numbers).await?;
+        let (snapshot, buckets, newest) = load(conn, &self.begin, submissions, &numbers).await?;
+        if newest.is_sealed && self.ring.is_none() {
+            return Err(Error::NoMasterKey { name: self.target.name.clone() });
+        }
+        let owners = self.ring.as_ref().map(|_| Owners::of(&snapshot)).unwrap_or_default();
         let snapshot = ring::opened(conn, self.ring.as_ref().map(Ring::seal), snapshot).await?;
         let (replies, mut write) = decide(submissions, snapshot);
         if write.is_empty() {
@@ -208,9 +212,10 @@ impl Writing {
             return Ok(replies);
         }
         let mut fresh = HashSet::new();
-        let ring = self.ring.as_mut();
+        let ring = self.ring.as_mut().map(|ring| (ring, owners));
         let written =
-            send(conn, &mut write, (buckets, link), &mut self.interned, &mut fresh, ring).await;
+            send(conn, &mut write, (buckets, newest.link), &mut self.interned, &mut fresh, ring)
+                .await;
         match written {
             Ok(()) => {
                 self.finish_commit(&write, fresh);
@@ -261,9 +266,15 @@ async fn send(
     (buckets, link): (Buckets, Link),
     interned: &mut Interned,
     fresh: &mut HashSet<u64>,
-    ring: Option<&mut Ring>,
+    ring: Option<(&mut Ring, Owners)>,
 ) -> Result<()> {
-    let plan = ring.as_deref().map_or(Ok(Plan::default()), |ring| Plan::of(write, ring.seal()))?;
+    let (ring, plan) = match ring {
+        Some((ring, owners)) => {
+            let plan = Plan::of(write, ring.seal(), owners)?;
+            (Some(ring), plan)
+        }
+        None => (None, Plan::default()),
+    };
     let statistics = std::mem::take(&mut write.statistics);
     let changes = fold::sorted(&statistics);
     let parts = fold::parts(&changes);

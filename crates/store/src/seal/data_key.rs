@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
-use daybook_core::UserId;
 use daybook_core::search::blind_term;
 use zeroize::Zeroizing;
 
@@ -12,8 +11,8 @@ use super::cipher::Cipher;
 use super::mark::{Field, Mark};
 use crate::{Error, Result};
 
-/// The keys of users who have some.
-pub type DataKeys = HashMap<UserId, DataKey>;
+/// Keys by their owners.
+pub type DataKeys = HashMap<String, DataKey>;
 
 /// The key of a user, taken apart by what it is for.
 pub struct DataKey {

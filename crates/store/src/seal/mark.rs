@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use daybook_core::json::Fields;
 use daybook_core::secrets::RESERVED;
+use daybook_core::{AccountId, Subject};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -12,6 +13,24 @@ use crate::{Error, Result};
 /// How every mark begins in JSON text. In such text a quote within a string has a backslash before
 /// it, so this is found nowhere else but where a string begins.
 const BEGINNING: &str = "\"\\u0001";
+
+/// The number of no key, so that what needs it does not open.
+const NO_KEY: i64 = -1;
+
+/// The record that an account is.
+pub fn record_of(account: AccountId) -> Uuid {
+    Uuid::from_u64_pair(0, account.0 as u64)
+}
+
+/// The record that an event is of; `None` where nothing is ever sealed.
+pub fn record(subject: Subject) -> Option<Uuid> {
+    match subject {
+        Subject::Item(id) => Some(id.0),
+        Subject::Transfer(id) => Some(id.0),
+        Subject::Account(id) => Some(record_of(id)),
+        Subject::Key(_) | Subject::Audit => None,
+    }
+}
 
 /// Where a sealed value stands.
 pub struct Field<'a> {
@@ -46,16 +65,24 @@ impl Mark {
         format!("{RESERVED}{}.{}", self.number, URL_SAFE_NO_PAD.encode(&self.sealed))
     }
 
-    /// Reads the text of a JSON string; `None` when it is no mark.
+    /// Reads the text of a JSON string; `None` when it is no mark. What begins as one and is none
+    /// is damaged, because no client can send such a text.
     pub fn read(text: &str) -> Option<Self> {
         let (number, sealed) = text.strip_prefix(RESERVED)?.split_once('.')?;
         Some(Self { number: number.parse().ok()?, sealed: URL_SAFE_NO_PAD.decode(sealed).ok()? })
     }
 
-    /// The key number of a JSON string that is a mark, without a look at the rest.
+    /// The key number of a JSON string that is a mark, without a look at the rest: that of no key
+    /// when the number is damaged.
     pub fn number(text: &str) -> Option<i64> {
-        text.strip_prefix(RESERVED)?.split_once('.')?.0.parse().ok()
+        text.strip_prefix(RESERVED).map(number)
     }
+}
+
+/// The number that a mark begins with.
+fn number(text: &str) -> i64 {
+    let number = text.split_once('.').and_then(|(number, _)| number.parse().ok());
+    number.unwrap_or(NO_KEY)
 }
 
 /// Whether a JSON text may have marks.
@@ -65,8 +92,7 @@ pub fn may_be_in(json: &str) -> bool {
 
 /// The numbers of the keys of all marks in a JSON text.
 pub fn numbers(json: &str) -> impl Iterator<Item = i64> {
-    let behind = json.split(BEGINNING).skip(1);
-    behind.filter_map(|text| text.split_once('.')?.0.parse().ok())
+    json.split(BEGINNING).skip(1).map(number)
 }
 
 /// A mark in a JSON text: from where to where it stands, and at which path.
@@ -107,10 +133,9 @@ fn find_under(whole: &str, part: &str, path: &mut String, found: &mut Vec<Place>
         }
         Some(b'"') if part.starts_with(BEGINNING) => {
             let text: String = serde_json::from_str(part).map_err(|_| unreadable())?;
-            if let Some(mark) = Mark::read(&text) {
-                let (from, to) = place_of(whole, part);
-                found.push(Place { from, to, path: path.clone(), mark });
-            }
+            let mark = Mark::read(&text).ok_or_else(unreadable)?;
+            let (from, to) = place_of(whole, part);
+            found.push(Place { from, to, path: path.clone(), mark });
         }
         _ => {}
     }

@@ -1,10 +1,12 @@
 //! Opens what was sealed, wherever a store answers it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use daybook_core::display::Display;
 use daybook_core::secrets::RESERVED;
-use daybook_core::{Event, Json, Snapshot, Subject, Transaction, Transfer};
+use daybook_core::transfer::Entry;
+use daybook_core::{Event, Holding, Json, Snapshot, Transaction, Transfer};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -55,17 +57,39 @@ impl Sealed for Transfer {
     }
 }
 
+impl Sealed for Holding {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        keys_in(&self.account.metadata, numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        let mut numbers = BTreeSet::new();
+        Sealed::keys(self, &mut numbers);
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let account = Arc::make_mut(&mut self.account);
+        open_in(&mut account.metadata, mark::record_of(account.id), keys)
+    }
+}
+
+impl Sealed for Entry {
+    fn keys(&self, numbers: &mut BTreeSet<i64>) {
+        keys_in(&self.metadata, numbers);
+    }
+
+    fn open(&mut self, keys: &Keys) -> Result<()> {
+        open_in(&mut self.metadata, self.transfer_id.0, keys)
+    }
+}
+
 impl Sealed for Event {
     fn keys(&self, numbers: &mut BTreeSet<i64>) {
         numbers.extend(mark::numbers(&self.body));
     }
 
     fn open(&mut self, keys: &Keys) -> Result<()> {
-        let record = match self.subject {
-            Subject::Item(id) => id.0,
-            Subject::Transfer(id) => id.0,
-            Subject::Account(_) | Subject::Key(_) | Subject::Audit => return Ok(()),
-        };
+        let Some(record) = mark::record(self.subject) else { return Ok(()) };
         if let Some(body) = opened_body(&self.body, record, keys)? {
             self.body = body.into();
         }
@@ -129,11 +153,10 @@ fn open_in(metadata: &mut Json, record: Uuid, keys: &Keys) -> Result<()> {
 fn open_under(value: &mut Json, path: &mut String, record: Uuid, keys: &Keys) -> Result<()> {
     match value {
         Json::String(text) if text.starts_with(RESERVED) => {
-            if let Some(mark) = Mark::read(text) {
-                let field = Field { record, path };
-                let text = keys.open(&field, &mark)?;
-                *value = Json::parse(&text, usize::MAX).map_err(|_| field.does_not_open())?;
-            }
+            let field = Field { record, path };
+            let mark = Mark::read(text).ok_or_else(|| field.does_not_open())?;
+            let text = keys.open(&field, &mark)?;
+            *value = Json::parse(&text, usize::MAX).map_err(|_| field.does_not_open())?;
         }
         Json::Array(items) => {
             for item in items {
@@ -208,6 +231,7 @@ impl Sealed for Snapshot {
     fn keys(&self, numbers: &mut BTreeSet<i64>) {
         self.transactions.values().for_each(|item| item.keys(numbers));
         self.transfers.values().for_each(|transfer| transfer.keys(numbers));
+        self.accounts.values().for_each(|holding| holding.keys(numbers));
         self.events.values().for_each(|event| event.keys(numbers));
         let verdicts = self.replies.values().flat_map(|reply| &reply.verdicts);
         for body in verdicts.filter_map(super::write::seen) {
@@ -218,13 +242,14 @@ impl Sealed for Snapshot {
     fn open(&mut self, keys: &Keys) -> Result<()> {
         self.transactions.values_mut().try_for_each(|item| item.open(keys))?;
         self.transfers.values_mut().try_for_each(|transfer| transfer.open(keys))?;
+        self.accounts.values_mut().try_for_each(|holding| holding.open(keys))?;
         self.events.values_mut().try_for_each(|event| event.open(keys))?;
         let events = &self.events;
         let verdicts = self.replies.values_mut().flat_map(|reply| &mut reply.verdicts);
         for (seq, body) in verdicts.filter_map(super::write::seen_mut) {
-            let subject = events.get(&seq).map(|event| event.subject);
-            let Some(Subject::Transfer(id)) = subject else { continue };
-            if let Some(opened) = opened_body(body, id.0, keys)? {
+            let record = events.get(&seq).and_then(|event| mark::record(event.subject));
+            let Some(record) = record else { continue };
+            if let Some(opened) = opened_body(body, record, keys)? {
                 *body = opened;
             }
         }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use daybook_core::Secrets;
 use uuid::Uuid;
 
 use super::data_key::DataKey;
 use super::master::Masters;
 use super::{Keys, Seal, cipher};
+use crate::codec::{Columns, corrupt};
 use crate::{Error, Result};
 
 /// How the ring is.
@@ -19,6 +21,23 @@ pub struct RingStatus {
     pub shredded: u64,
     /// All keys that there ever were.
     pub total: u64,
+}
+
+/// What books say of how they are sealed.
+pub struct Named {
+    pub ring: Uuid,
+    /// The fields that deployments have added so far.
+    pub secrets: Secrets,
+}
+
+impl Named {
+    /// Reads the one row that says it.
+    pub fn read(row: &impl Columns) -> Result<Self> {
+        let ring = Uuid::from_slice(row.bytes(0, "ring")?).map_err(|_| corrupt("ring"))?;
+        let names: Vec<String> =
+            serde_json::from_str(row.text(1, "fields")?).map_err(|_| corrupt("fields"))?;
+        Ok(Self { ring, secrets: Secrets::with(&names).map_err(|_| corrupt("fields"))? })
+    }
 }
 
 /// How many keys a master key wraps.

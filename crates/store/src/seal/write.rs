@@ -2,17 +2,26 @@
 //! between the two, what is to be written is replaced.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use daybook_core::json::Fields;
 use daybook_core::search::{Document, value_key};
+use daybook_core::secrets::Holder;
 use daybook_core::write_set::StoredVerdict;
 use daybook_core::{
-    EventSeq, Json, Subject, Transaction, TransactionId, TransactionType, UserId, WriteSet,
+    AccountId, Event, EventSeq, Json, Snapshot, Subject, Transaction, TransactionId,
+    TransactionType, UserId, WriteSet,
 };
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use super::mark::{self, Field};
+use super::mark::{self, Field, record_of};
 use super::{DataKey, DataKeys, Seal};
 use crate::{Error, Result};
+
+/// Whose key seals what belongs to no user.
+const NOBODY: &str = "";
 
 /// What the index is given for items with sealed values; all others' follows from the item.
 #[derive(Default)]
@@ -25,43 +34,107 @@ impl Documents {
     }
 }
 
-/// What of a write set is to be sealed.
+/// Whose accounts are, of those that a commit may write transfers of.
+#[derive(Default)]
+pub struct Owners(HashMap<AccountId, UserId>);
+
+impl Owners {
+    /// The owners of all that was loaded.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let owner = |holding: &daybook_core::Holding| holding.account.user_id.clone();
+        let owned = snapshot.accounts.iter().filter_map(|(id, of)| Some((*id, owner(of)?)));
+        Self(owned.collect())
+    }
+
+    /// Whose key seals a transfer: the payer's, else the payee's.
+    fn of_transfer(&self, source: AccountId, destination: AccountId) -> &str {
+        let owner = self.0.get(&source).or_else(|| self.0.get(&destination));
+        owner.map_or(NOBODY, UserId::as_str)
+    }
+}
+
+/// What of a write set is to be sealed: places in it, and whose keys do it.
 #[derive(Default)]
 pub struct Plan {
     /// Whose keys are needed.
-    pub owners: BTreeSet<UserId>,
-    /// Places of rows.
+    pub owners: BTreeSet<String>,
     rows: Vec<usize>,
-    /// Places of events, with the type of their item.
-    events: Vec<(usize, TransactionType)>,
+    transfers: Vec<(usize, String)>,
+    accounts: Vec<(usize, String)>,
+    events: Vec<(usize, Holder, String)>,
+    /// A reply, the verdict in it, and whose it is.
+    replies: Vec<(usize, usize, Seen)>,
+}
+
+/// An account or a transfer whose JSON a kept answer has.
+struct Seen {
+    holder: Holder,
+    record: Uuid,
+    owner: String,
 }
 
 impl Plan {
-    pub fn of(write: &WriteSet, seal: &Seal) -> Result<Self> {
+    pub fn of(write: &WriteSet, seal: &Seal, mut owners: Owners) -> Result<Self> {
         let mut plan = Self::default();
         // Most events say what a row becomes, and then the row tells whether there is a secret.
-        let mut told: HashMap<EventSeq, Option<TransactionType>> = HashMap::new();
+        let mut told: HashMap<EventSeq, Option<Holder>> = HashMap::new();
         for (place, row) in write.rows.iter().enumerate() {
             let Some(item) = &row.new else { continue };
-            let has_secrets = seal.has_secrets(item);
-            told.insert(item.seq, has_secrets.then_some(item.transaction_type));
+            let holder = Holder::Item(item.transaction_type);
+            let has_secrets = seal.has_any(holder, &item.metadata);
+            told.insert(item.seq, has_secrets.then_some(holder));
             if has_secrets {
                 plan.rows.push(place);
-                plan.owners.insert(item.user_id.clone());
+                plan.owners.insert(item.user_id.to_string());
+            }
+        }
+        for (place, change) in write.accounts.iter().enumerate() {
+            let account = &change.holding.account;
+            if let (true, Some(owner)) = (change.opened, &account.user_id) {
+                owners.0.insert(account.id, owner.clone());
+            }
+            if change.reformed && seal.has_any(Holder::Account, &account.metadata) {
+                let owner = account.user_id.as_ref().map_or(NOBODY, UserId::as_str);
+                let owner = plan.needs(owner);
+                plan.accounts.push((place, owner));
+            }
+        }
+        for (place, change) in write.transfers.iter().enumerate() {
+            let transfer = &change.transfer;
+            if seal.has_any(Holder::Transfer, &transfer.metadata) {
+                let owner = owners.of_transfer(transfer.source, transfer.destination);
+                let owner = plan.needs(owner);
+                plan.transfers.push((place, owner));
             }
         }
         for (place, event) in write.events.iter().enumerate() {
-            let (Subject::Item(_), Some(user)) = (event.subject, &event.user_id) else { continue };
-            let of = match told.get(&event.seq) {
-                Some(of) => *of,
-                None => said(&event.body, seal)?,
+            let holder = match told.get(&event.seq) {
+                Some(holder) => *holder,
+                None => said(event, seal)?,
             };
-            if let Some(of) = of {
-                plan.events.push((place, of));
-                plan.owners.insert(user.clone());
+            if let Some(holder) = holder {
+                let owner = event.user_id.as_ref().map_or(NOBODY, UserId::as_str);
+                let owner = plan.needs(owner);
+                plan.events.push((place, holder, owner));
+            }
+        }
+        for (place, (_, reply)) in write.replies.iter().enumerate() {
+            for (at, verdict) in reply.verdicts.iter().enumerate() {
+                let Some(body) = seen(verdict) else { continue };
+                if let Some(seen) = Seen::of(body, seal, &owners)? {
+                    plan.owners.insert(seen.owner.clone());
+                    plan.replies.push((place, at, seen));
+                }
             }
         }
         Ok(plan)
+    }
+
+    fn needs(&mut self, owner: &str) -> String {
+        if !self.owners.contains(owner) {
+            self.owners.insert(owner.to_owned());
+        }
+        owner.to_owned()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -70,29 +143,75 @@ impl Plan {
 
     /// Replaces secrets by what seals them, in rows and in events.
     pub fn seal(self, write: &mut WriteSet, keys: &DataKeys, seal: &Seal) -> Result<Documents> {
-        let key = |user: &UserId| {
-            let missing = || Error::Corrupt { what: format!("user {user} has no key") };
-            keys.get(user).ok_or_else(missing)
+        let key = |owner: &str| {
+            let missing = || Error::Corrupt { what: format!("'{owner}' has no key") };
+            keys.get(owner).ok_or_else(missing)
         };
         let mut documents = Documents::default();
+        // What the rows have, so that their events have the same.
         let mut texts: HashMap<EventSeq, String> = HashMap::new();
         for place in self.rows {
             let row = write.rows.get_mut(place).and_then(|row| row.new.as_mut());
             let Some(item) = row else { continue };
-            let key = key(&item.user_id)?;
+            let key = key(item.user_id.as_str())?;
             let paths = seal.paths(item);
             documents.0.insert(item.id, seal.document(item, &paths, key));
-            seal.metadata(item.transaction_type, item.id, &mut item.metadata, key)?;
+            seal.metadata(item.transaction_type, item.id.0, &mut item.metadata, key)?;
             texts.insert(item.seq, item.metadata.to_string());
         }
-        for (place, of) in self.events {
-            let Some(event) = write.events.get_mut(place) else { continue };
-            let (Subject::Item(id), Some(user)) = (event.subject, &event.user_id) else { continue };
+        for (place, owner) in &self.accounts {
+            let Some(change) = write.accounts.get_mut(*place) else { continue };
+            let account = Arc::make_mut(&mut change.holding.account);
+            let record = record_of(account.id);
+            seal.metadata(Holder::Account, record, &mut account.metadata, key(owner)?)?;
+            texts.insert(account.seq, account.metadata.to_string());
+        }
+        for (place, owner) in &self.transfers {
+            let Some(change) = write.transfers.get_mut(*place) else { continue };
+            let transfer = &mut change.transfer;
+            seal.metadata(Holder::Transfer, transfer.id.0, &mut transfer.metadata, key(owner)?)?;
+            texts.insert(transfer.seq, transfer.metadata.to_string());
+        }
+        for (place, holder, owner) in &self.events {
+            let Some(event) = write.events.get_mut(*place) else { continue };
+            let Some(record) = mark::record(event.subject) else { continue };
             let known = texts.get(&event.seq).map(String::as_str);
-            event.body = seal.body(&event.body, (of, id), known, key(user)?)?.into();
+            event.body = seal.body(&event.body, (*holder, record), known, key(owner)?)?.into();
+        }
+        for (place, at, Seen { holder, record, owner }) in &self.replies {
+            let reply = write.replies.get_mut(*place);
+            let verdict = reply.and_then(|(_, reply)| reply.verdicts.get_mut(*at));
+            if let Some((_, body)) = verdict.and_then(seen_mut) {
+                *body = seal.body(body, (*holder, *record), None, key(owner)?)?;
+            }
         }
         Ok(documents)
     }
+}
+
+impl Seen {
+    /// Reads the JSON of a kept answer; `None` when it has no secret.
+    fn of(body: &str, seal: &Seal, owners: &Owners) -> Result<Option<Self>> {
+        let mut fields = Fields::parse(body).map_err(|_| unreadable())?;
+        let Some(metadata) = fields.take("metadata") else { return Ok(None) };
+        let seen = if let Some(source) = fields.take("source_account_id") {
+            let destination = fields.take("destination_account_id").ok_or_else(unreadable)?;
+            let owner = owners.of_transfer(read(source)?, read(destination)?).to_owned();
+            let record = read(fields.take("id").ok_or_else(unreadable)?)?;
+            Self { holder: Holder::Transfer, record, owner }
+        } else {
+            let id = read(fields.take("account_id").ok_or_else(unreadable)?)?;
+            let owner: Option<String> = fields.take("user_id").map(read).transpose()?;
+            let owner = owner.unwrap_or_else(|| NOBODY.to_owned());
+            Self { holder: Holder::Account, record: record_of(id), owner }
+        };
+        let metadata = Json::from_raw(metadata, usize::MAX).map_err(|_| unreadable())?;
+        Ok(seal.has_any(seen.holder, &metadata).then_some(seen))
+    }
+}
+
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Result<T> {
+    serde_json::from_str(raw.get()).map_err(|_| unreadable())
 }
 
 impl Seal {
@@ -112,15 +231,15 @@ impl Seal {
 
     fn metadata(
         &self,
-        of: TransactionType,
-        id: TransactionId,
+        of: impl Into<Holder>,
+        record: Uuid,
         metadata: &mut Json,
         key: &DataKey,
     ) -> Result<()> {
         let mut sealed = Ok(());
         self.secrets.visit(of, metadata, &mut |path, value| {
             let path = format!("metadata.{path}");
-            let field = Field { record: id.0, path: &path };
+            let field = Field { record, path: &path };
             match key.seal(&field, &value.to_string()) {
                 Ok(mark) => *value = Json::String(mark),
                 Err(error) => sealed = Err(error),
@@ -129,12 +248,12 @@ impl Seal {
         sealed
     }
 
-    /// The body of an event, whose metadata may be sealed and written already. What people read is
+    /// The body of a record, whose metadata may be sealed and written already. What people read is
     /// computed from secrets, so it is sealed as a whole.
     fn body(
         &self,
         body: &str,
-        (of, id): (TransactionType, TransactionId),
+        (of, record): (Holder, Uuid),
         metadata: Option<&str>,
         key: &DataKey,
     ) -> Result<String> {
@@ -146,11 +265,11 @@ impl Seal {
                 ("metadata", Some(known)) => parts.push((from, to, known.to_owned())),
                 ("metadata", None) => {
                     let mut metadata = Json::from_raw(raw, usize::MAX).map_err(|_| unreadable())?;
-                    self.metadata(of, id, &mut metadata, key)?;
+                    self.metadata(of, record, &mut metadata, key)?;
                     parts.push((from, to, metadata.to_string()));
                 }
                 ("display", _) => {
-                    let sealed = key.seal(&Field { record: id.0, path: "display" }, raw.get())?;
+                    let sealed = key.seal(&Field { record, path: "display" }, raw.get())?;
                     parts.push((from, to, Json::String(sealed).to_string()));
                 }
                 _ => {}
@@ -161,17 +280,28 @@ impl Seal {
     }
 }
 
-/// The type of a published item that has a secret.
-fn said(body: &str, seal: &Seal) -> Result<Option<TransactionType>> {
-    let mut fields = Fields::parse(body).map_err(|_| unreadable())?;
-    let (Some(of), Some(metadata)) = (fields.take("transaction_type"), fields.take("metadata"))
-    else {
+/// What the record of an event is, when it has a secret.
+fn said(event: &Event, seal: &Seal) -> Result<Option<Holder>> {
+    let is_item = match event.subject {
+        Subject::Item(_) => true,
+        Subject::Transfer(_) | Subject::Account(_) => false,
+        Subject::Key(_) | Subject::Audit => return Ok(None),
+    };
+    let mut fields = Fields::parse(&event.body).map_err(|_| unreadable())?;
+    let Some(metadata) = fields.take("metadata").filter(|metadata| metadata.get() != "{}") else {
         return Ok(None);
     };
-    let of: &str = serde_json::from_str(of.get()).map_err(|_| unreadable())?;
-    let of = TransactionType::from_name(of).ok_or_else(unreadable)?;
+    let holder = if is_item {
+        let Some(of) = fields.take("transaction_type") else { return Ok(None) };
+        let of: &str = serde_json::from_str(of.get()).map_err(|_| unreadable())?;
+        Holder::Item(TransactionType::from_name(of).ok_or_else(unreadable)?)
+    } else if let Subject::Transfer(_) = event.subject {
+        Holder::Transfer
+    } else {
+        Holder::Account
+    };
     let metadata = Json::from_raw(metadata, usize::MAX).map_err(|_| unreadable())?;
-    Ok(seal.has_any(of, &metadata).then_some(of))
+    Ok(seal.has_any(holder, &metadata).then_some(holder))
 }
 
 fn unreadable() -> Error {

@@ -1,10 +1,11 @@
 //! The chain of the event log in a file.
 
 use daybook_core::EventSeq;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::schema;
 use crate::Result;
-use crate::chain::{self, Link, Linked, Proof, START};
+use crate::chain::{self, Link, Linked, Proof, START, UNLINKED};
 use crate::codec::Columns;
 use crate::verify::Findings;
 
@@ -18,10 +19,10 @@ pub fn newest(conn: &Connection) -> Result<(EventSeq, Link)> {
     Ok((seq, chain::link(link)?))
 }
 
-/// Gives links to the events of a file that was made before there were any, all or none.
+/// Gives links to the events of a file that was made before there were any, all or none. What has
+/// no link later on has lost it, and does not get another.
 pub fn complete(conn: &mut Connection) -> Result<()> {
-    let is_unlinked = "select link is null from events order by seq desc limit 1";
-    if conn.query_row(is_unlinked, [], |row| row.get(0)).optional()? != Some(true) {
+    if !schema::is_there(conn, UNLINKED)? {
         return Ok(());
     }
     let transaction = conn.transaction()?;
@@ -37,6 +38,7 @@ pub fn complete(conn: &mut Connection) -> Result<()> {
     }
     drop(rows);
     drop((select, update));
+    transaction.execute_batch("drop table unlinked")?;
     Ok(transaction.commit()?)
 }
 
@@ -55,8 +57,7 @@ pub fn prove(conn: &Connection, findings: &mut Findings) -> Result<()> {
     let mut rows = select.query([])?;
     let mut proof = Proof::default();
     while let Some(row) = rows.next()? {
-        let (event, kept) = Linked::read(row)?;
-        proof.event(findings, &event, kept);
+        proof.event(findings, row)?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! have it attached, and look keys up anew in every question, so that none outlives its end.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +15,13 @@ use uuid::Uuid;
 use super::schema::beside;
 use crate::seal::ring::{RingKey, require_masters, require_same};
 use crate::seal::{
-    DataKey, DataKeys, Documents, Keys, Masters, Plan, RingStatus, Seal, Sealed, cipher,
+    DataKey, DataKeys, Documents, Keys, Masters, Named, Owners, Plan, RingStatus, Seal, Sealed,
+    cipher,
 };
-use crate::{Error, Result};
+use crate::{Error, Options, Result};
 
+/// How long the ring waits for whoever else has its file.
+const BUSY: Duration = Duration::from_secs(5);
 /// What the file's name adds to that of the books.
 const SUFFIX: &str = "-keys";
 
@@ -33,9 +38,13 @@ const TABLES: &str = "
         shredded_at integer
     ) strict;
     create unique index if not exists keys_owner on keys (owner) where wrapped is not null;
+    create index if not exists keys_master on keys (master) where wrapped is not null;
 ";
 
 const KEY: &str = "select key, owner, master, wrapped from keys";
+
+/// As two ranges, so that the index of masters finds them.
+const WRAPPED_BY_OTHERS: &str = "wrapped is not null and (master < ?1 or master > ?1)";
 
 /// The writer's side of the ring.
 pub struct Ring {
@@ -50,29 +59,32 @@ pub struct Ring {
     is_dirty: bool,
 }
 
-/// The ring that books name, when something is sealed in them.
-pub fn named(books: &Connection) -> Result<Option<Uuid>> {
-    let found = books.query_row("select ring from sealing", [], |row| row.get::<_, Vec<u8>>(0));
-    let found = found.optional()?;
-    let unreadable = |_| Error::Corrupt { what: "the name of the ring is unreadable".to_owned() };
-    found.map(|bytes| Uuid::from_slice(&bytes)).transpose().map_err(unreadable)
+/// What books say, when something is sealed in them.
+fn named(books: &Connection) -> Result<Option<Named>> {
+    let mut select = books.prepare("select ring, fields from sealing")?;
+    select.query([])?.next()?.map(Named::read).transpose()
 }
 
 /// Opens the ring of books, and makes it where there is none yet and keys are given.
-pub fn open(path: &Path, books: &Connection, seal: Option<&Arc<Seal>>) -> Result<Option<Ring>> {
-    let (name, named) = (path.display(), named(books)?);
-    let Some(seal) = seal else {
-        return match named {
-            Some(_) => Err(Error::NoMasterKey { name: name.to_string() }),
-            None => Ok(None),
+pub fn open(path: &Path, books: &Connection, options: &Options) -> Result<Option<Ring>> {
+    let (name, said) = (path.display(), named(books)?);
+    let Some(sealing) = options.sealing.clone() else {
+        return match said {
+            Some(_) if !options.without_keys => Err(Error::NoMasterKey { name: name.to_string() }),
+            Some(_) | None => Ok(None),
         };
     };
+    let seal = Arc::new(Seal::new(sealing, said.as_ref()));
+    let named = said.as_ref().map(|said| said.ring);
     let file = beside(path, SUFFIX);
     if !file.exists() {
         require_same(&name, named, None)?;
+        // Nobody else reads which keys there are.
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&file);
+        made.map_err(|error| Error::Driver(Box::new(error)))?;
     }
     let conn = Connection::open(&file)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     // A key is on the disk before anything is sealed by it, and what is destroyed is overwritten.
     conn.pragma_update(None, "synchronous", "full")?;
@@ -86,13 +98,17 @@ pub fn open(path: &Path, books: &Connection, seal: Option<&Arc<Seal>>) -> Result
     if found.is_none() {
         conn.execute("insert into ring (id) values (?1)", [id.as_bytes().as_slice()])?;
     }
+    if said.is_some_and(|said| *seal.secrets() != said.secrets) {
+        books.execute("update sealing set fields = ?1", [seal.fields()])?;
+    }
     let ring = Ring {
         conn,
-        seal: Arc::clone(seal),
+        seal: Arc::clone(&seal),
         id,
         is_named: named.is_some(),
         is_naming: false,
-        is_dirty: false,
+        // A process that died may have destroyed something just before.
+        is_dirty: true,
     };
     require_masters(&seal.masters(), ring.masters_in_use()?.into_iter().map(|(id, _)| id))?;
     Ok(Some(ring))
@@ -140,24 +156,33 @@ pub fn opened<T: Sealed>(conn: &Connection, seal: Option<&Seal>, mut found: T) -
 }
 
 impl Ring {
+    pub fn shared(&self) -> Arc<Seal> {
+        Arc::clone(&self.seal)
+    }
+
     pub fn opened<T: Sealed>(&self, found: T) -> Result<T> {
         opened(&self.conn, Some(&self.seal), found)
     }
 
     /// Seals what is to be written. The keys of new users are durable before anything is sealed by
     /// them; one whose commit then fails waits for the user's next.
-    pub fn seal(&mut self, books: &Connection, write: &mut WriteSet) -> Result<Documents> {
+    pub fn seal(
+        &mut self,
+        books: &Connection,
+        write: &mut WriteSet,
+        owners: Owners,
+    ) -> Result<Documents> {
         // What an earlier commit began to write may have failed.
         self.is_naming = false;
-        let plan = Plan::of(write, &self.seal)?;
+        let plan = Plan::of(write, &self.seal, owners)?;
         if plan.is_empty() {
             return Ok(Documents::default());
         }
         let keys = self.data_keys(&plan.owners)?;
         if !self.is_named {
             books.execute(
-                "insert into sealing (ring) values (?1)",
-                [self.id.as_bytes().as_slice()],
+                "insert into sealing (ring, fields) values (?1, ?2)",
+                (self.id.as_bytes().as_slice(), self.seal.fields()),
             )?;
             self.is_naming = true;
         }
@@ -169,11 +194,11 @@ impl Ring {
         self.is_named |= std::mem::take(&mut self.is_naming);
     }
 
-    fn data_keys(&mut self, owners: &BTreeSet<UserId>) -> Result<DataKeys> {
+    fn data_keys(&mut self, owners: &BTreeSet<String>) -> Result<DataKeys> {
         let mut keys = DataKeys::new();
         let mut new = Vec::new();
         for owner in owners {
-            match live(&self.conn, &self.seal, owner.as_str())? {
+            match live(&self.conn, &self.seal, owner)? {
                 Some(key) => drop(keys.insert(owner.clone(), key)),
                 None => new.push(owner),
             }
@@ -183,7 +208,7 @@ impl Ring {
         }
         let adding = self.conn.transaction()?;
         for owner in &new {
-            let key = self.seal.make_key(owner.as_str())?;
+            let key = self.seal.make_key(owner)?;
             adding
                 .prepare_cached(
                     "insert into keys (owner, master, wrapped, made_at) \
@@ -193,7 +218,7 @@ impl Ring {
         }
         adding.commit()?;
         for owner in new {
-            let key = live(&self.conn, &self.seal, owner.as_str())?;
+            let key = live(&self.conn, &self.seal, owner)?;
             let key = key.ok_or_else(|| Error::Corrupt { what: "a key is gone".to_owned() })?;
             keys.insert(owner.clone(), key);
         }
@@ -226,8 +251,7 @@ impl Ring {
         let current = self.seal.masters().current.id().to_owned();
         let changing = self.conn.transaction()?;
         let old = {
-            let sql =
-                format!("{KEY} where wrapped is not null and master <> ?1 order by key limit ?2");
+            let sql = format!("{KEY} where {WRAPPED_BY_OTHERS} limit ?2");
             let mut select = changing.prepare_cached(&sql)?;
             let rows = select.query_map((&current, limit), kept)?;
             rows.collect::<rusqlite::Result<Vec<_>>>()?
@@ -238,8 +262,8 @@ impl Ring {
                 .prepare_cached("update keys set master = ?2, wrapped = ?3 where key = ?1")?
                 .execute((key.number, new.master, new.wrapped))?;
         }
-        let left = "select count(*) from keys where wrapped is not null and master <> ?1";
-        let left = changing.query_row(left, [&current], |row| row.get(0))?;
+        let left = format!("select count(*) from keys where {WRAPPED_BY_OTHERS}");
+        let left = changing.query_row(&left, [&current], |row| row.get(0))?;
         changing.commit()?;
         if left == 0 {
             self.is_dirty = true;
@@ -266,8 +290,12 @@ impl Ring {
         if !self.is_dirty {
             return;
         }
-        let emptied = "pragma wal_checkpoint(truncate)";
-        match self.conn.query_row(emptied, [], |row| row.get::<_, i64>(0)) {
+        // Commits wait behind this.
+        let emptied = self.conn.busy_timeout(Duration::ZERO).and_then(|()| {
+            let empty = "pragma wal_checkpoint(truncate)";
+            self.conn.query_row(empty, [], |row| row.get::<_, i64>(0))
+        });
+        match emptied.and_then(|busy| self.conn.busy_timeout(BUSY).map(|()| busy)) {
             Ok(busy) => self.is_dirty = busy != 0,
             Err(error) => tracing::warn!(%error, "the log of the ring stays for now"),
         }

@@ -164,7 +164,8 @@ pub fn is_unfinished(conn: &Connection) -> Result<bool> {
     is_there(conn, "copying")
 }
 
-fn is_there(conn: &Connection, table: &str) -> Result<bool> {
+/// Whether the file has a table.
+pub fn is_there(conn: &Connection, table: &str) -> Result<bool> {
     let find = "select count(*) > 0 from sqlite_schema where name = ?1";
     Ok(conn.query_row(find, [table], |row| row.get(0))?)
 }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::ring;
 use crate::codec::sqlite::EVENT;
-use crate::codec::{self, ITEM, ITEM_COLUMNS};
+use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
 use crate::seal::{Keys, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{Progress, Result, Verified, postings};
@@ -34,10 +34,11 @@ pub fn verify(conn: &Connection, seal: Option<&Seal>, progress: Progress<'_>) ->
     let mut verify = Verify { conn, found, findings, seal, expected: HashMap::new() };
     let all: u64 = conn.query_row("select count(*) from transactions", [], |row| row.get(0))?;
     verify.file()?;
+    super::chain::prove(conn, &mut verify.findings)?;
     verify.users(all, progress)?;
     verify.events(all)?;
-    super::chain::prove(conn, &mut verify.findings)?;
     verify.sealed_events()?;
+    verify.api_keys()?;
     verify.index()?;
     verify.index_of_events()?;
     let ledger = super::ledger::verify::verify(conn, &|_, _| {})?;
@@ -110,10 +111,7 @@ impl Verify<'_> {
             verify::item_event(&mut self.findings, item, None);
             return Ok(());
         };
-        let (event_type, subject): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let (version, body): (u32, String) = (row.get(2)?, row.get(3)?);
-        let event = ItemEvent { event_type: &event_type, subject: &subject, version, body: &body };
-        verify::item_event(&mut self.findings, item, Some(&event));
+        verify::item_event(&mut self.findings, item, Some(ItemEvent::read(row, 0)));
         Ok(())
     }
 
@@ -162,6 +160,15 @@ impl Verify<'_> {
         Ok(())
     }
 
+    fn api_keys(&mut self) -> Result<()> {
+        let mut select = self.conn.prepare(verify::API_KEYS)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            verify::api_key(&mut self.findings, row)?;
+        }
+        Ok(())
+    }
+
     fn days(&mut self, number: i64, recount: &mut Recount) -> Result<()> {
         let mut select = self.conn.prepare_cached(
             "select currency, digits, month, day, sums, counts, slots from statistics \
@@ -200,10 +207,9 @@ impl Verify<'_> {
         let mut rows = select.query([])?;
         let mut log = Log::default();
         while let Some(row) = rows.next()? {
-            let event_type: String = row.get(1)?;
             let link = Link {
                 seq: EventSeq(row.get(0)?),
-                event_type: &event_type,
+                event_type: row.text(1, "event type").unwrap_or_default(),
                 version: row.get(2)?,
                 follows: row.get(3)?,
                 before: row.get(4)?,

@@ -16,7 +16,7 @@ use super::ring::Ring;
 use super::schema::Opened;
 use super::write::{self, Interned};
 use crate::group::Backend;
-use crate::seal::Documents;
+use crate::seal::{Documents, Owners};
 use crate::{Error, Result};
 
 /// How many pages of index are merged at once when there is nothing else to do: some milliseconds.
@@ -73,9 +73,12 @@ impl Backend for Writing {
         let transaction =
             conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let snapshot = write::load(&transaction, submissions, next_seq)?;
-        let snapshot = match &self.ring {
-            Some(ring) => ring.opened(snapshot)?,
-            None => snapshot,
+        let (snapshot, owners) = match &self.ring {
+            Some(ring) => {
+                let owners = Owners::of(&snapshot);
+                (ring.opened(snapshot)?, owners)
+            }
+            None => (snapshot, Owners::default()),
         };
         let (replies, mut write_set) = decide(submissions, snapshot);
         if write_set.is_empty() {
@@ -83,7 +86,7 @@ impl Backend for Writing {
             return Ok(replies);
         }
         let documents = match &mut self.ring {
-            Some(ring) => ring.seal(&transaction, &mut write_set)?,
+            Some(ring) => ring.seal(&transaction, &mut write_set, owners)?,
             None => Documents::default(),
         };
         let (mut fresh, mut link) = (HashSet::new(), self.opened.link);
@@ -134,6 +137,9 @@ impl Backend for Writing {
 
     /// Merges pieces of the indexes, so that a later commit does not have to.
     fn idle(&mut self, waiting: &AtomicUsize) {
+        if let Some(ring) = &mut self.ring {
+            ring.clean();
+        }
         while self.unmerged && waiting.load(Ordering::Relaxed) == 0 {
             match write::merge(&mut self.opened.conn, MERGE_PAGES) {
                 Ok(merged) => self.unmerged = merged,

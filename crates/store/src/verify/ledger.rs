@@ -13,11 +13,16 @@ use daybook_core::{
 
 use super::{Findings, without};
 use crate::LedgerVerified;
+use crate::seal::mark::may_be_in;
 
 /// What of a published account changes with every transfer.
 const MONEY: &[&str] = &["balance", "available", "pending_in", "pending_out"];
 /// What of a published transfer an attempt changes that will be made again.
 const ATTEMPTS: &[&str] = &["retry_count", "last_error", "last_attempt", "next_attempt"];
+
+/// As [`ATTEMPTS`], where values are sealed.
+const SEALED_ANEW: &[&str] =
+    &["retry_count", "last_error", "last_attempt", "next_attempt", "metadata"];
 
 struct Party {
     currency: Currency,
@@ -77,6 +82,10 @@ impl Proof {
             *recorded.body == *body
                 || transfer.retry_count > 0
                     && without(&recorded.body, ATTEMPTS) == without(body, ATTEMPTS)
+                // An attempt seals the row anew.
+                || transfer.retry_count > 0
+                    && may_be_in(body)
+                    && without(&recorded.body, SEALED_ANEW) == without(body, SEALED_ANEW)
         });
         if !same {
             let id = transfer.id;

@@ -6,6 +6,7 @@ use crate::support::{Books, Fallible, On, change, user};
 
 crate::support::every_store! {
     the_first_broken_link_is_named,
+    a_link_that_is_gone_is_not_made_again,
     the_chain_goes_on_after_a_restart,
     a_note_stands_in_the_log_and_nowhere_else,
 }
@@ -34,19 +35,20 @@ async fn broken(books: &Books) -> Fallible<Vec<String>> {
 
 async fn the_first_broken_link_is_named(on: On) -> Fallible<()> {
     let subject = if on == On::Sqlite { "transaction_id" } else { "subject" };
-    let hex = |byte: &str| {
-        let digits = byte.repeat(16);
+    let hex = |length: usize| {
+        let digits = "11".repeat(length);
         if on == On::Sqlite { format!("x'{digits}'") } else { format!("'\\x{digits}'") }
     };
-    let ones = hex("11");
+    let (id, link, short) = (hex(16), hex(32), hex(31));
     for (sql, place) in [
         ("update events set body = replace(body, 'Starbucks', 'Starbacks') where seq = 3", 3),
         ("update events set at = at + 1 where seq = 2", 2),
         ("update events set event_type = 'transaction.updated' where seq = 4", 4),
         ("update events set version = 2 where seq = 3", 3),
-        (&format!("update events set {subject} = {ones} where seq = 3"), 3),
-        (&format!("update events set link = {ones} where seq = 5"), 5),
-        ("update events set link = null where seq = 3", 3),
+        (&format!("update events set {subject} = {id} where seq = 3"), 3),
+        (&format!("update events set link = {link} where seq = 5"), 5),
+        // It cannot be read at all.
+        (&format!("update events set link = {short} where seq = 5"), 5),
         ("delete from events where seq = 3", 4),
         ("update events set previous = 1 where seq = 1", 1),
     ] {
@@ -58,20 +60,51 @@ async fn the_first_broken_link_is_named(on: On) -> Fallible<()> {
         books.store.close().await;
         damage(&books, sql).await?;
         books.reopen().await?;
-        let found = match books.store.verify(&|_, _| ()).await {
-            Ok(found) => found.differences,
-            // A link that is too short is no link.
-            Err(error) => {
-                assert!(sql.contains("set link"), "{sql}: {error}");
-                continue;
-            }
-        };
-        let found: Vec<_> = found.iter().filter(|found| found.part == "chain").collect();
+        let found = broken(&books).await?;
         assert_eq!(found.len(), 1, "{sql}: {found:?}");
         let expected = format!("the chain breaks at event {place}:");
-        assert!(found[0].what.starts_with(&expected), "{sql}: {found:?}");
+        assert!(found[0].starts_with(&expected), "{sql}: {found:?}");
         books.store.close().await;
     }
+    Ok(())
+}
+
+/// Somebody might hope that a log that has lost its last link gets all of them anew.
+async fn a_link_that_is_gone_is_not_made_again(on: On) -> Fallible<()> {
+    let mut books = Books::open(on).await?;
+    for _ in 0..3 {
+        books.record(ITEM).await?;
+    }
+    books.store.close().await;
+    let taken = "update events set link = null where seq = 3";
+    if on != On::Sqlite {
+        // The database itself keeps what it was told to keep.
+        let refused = damage(&books, taken).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("not-null"), "{refused:?}");
+        return Ok(());
+    }
+    damage(&books, taken).await?;
+    damage(&books, "update events set at = at + 1 where seq = 1").await?;
+    let error = books.reopen().await.unwrap_err();
+    assert!(error.to_string().contains("event 3 has no link of the chain"), "{error}");
+    Ok(())
+}
+
+/// One bit of a text is another byte, which may make it no text at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_no_text_any_more_is_named() -> Fallible<()> {
+    let mut books = Books::open(On::Sqlite).await?;
+    for _ in 0..4 {
+        books.record(ITEM).await?;
+    }
+    books.store.close().await;
+    let sql = "update events set body = cast(replace(cast(body as blob), x'537461', x'5374e1') \
+               as text) where seq = 3";
+    damage(&books, sql).await?;
+    books.reopen().await?;
+    let found = broken(&books).await?;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("the chain breaks at event 3: it cannot be read"), "{found:?}");
     Ok(())
 }
 
@@ -99,6 +132,7 @@ async fn a_note_stands_in_the_log_and_nowhere_else(on: On) -> Fallible<()> {
         code: "NOT_YOUR_USER".to_owned(),
         method: "GET".to_owned(),
         route: "/api/v1/transactions".to_owned(),
+        key_id: None,
         address: Some("192.0.2.7".to_owned()),
         count: 3,
     };

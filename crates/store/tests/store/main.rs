@@ -16,5 +16,7 @@ mod postgres;
 mod postgres_bad_days;
 mod postgres_damage;
 mod postgres_plans;
+mod sealed_ledger;
 mod sealing;
+mod sealing_bad_days;
 mod support;

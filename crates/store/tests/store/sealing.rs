@@ -18,9 +18,9 @@ crate::support::every_store! {
     what_was_changed_behind_our_back_is_named_and_never_shown,
 }
 
-const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const TWO: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
-const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":10,"metadata":{
+pub const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const TWO: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
+pub const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":10,"metadata":{
     "merchant_name":"Starbucks","card_last_four":"5678","nickname":"Quicksilver",
     "cardholder_name":"Zebediah Quirk","card_number":"4000009876543210"}}"#;
 /// What of it is sensitive.
@@ -31,23 +31,27 @@ fn master(text: &str) -> MasterKey {
     MasterKey::from_base64(text).expect("a master key")
 }
 
-fn masters(current: &str, older: &[&str]) -> Masters {
+pub fn masters(current: &str, older: &[&str]) -> Masters {
     Masters { current: master(current), older: older.iter().map(|text| master(text)).collect() }
 }
 
-fn options(masters: Masters) -> Options {
-    let secrets = Secrets::with(&["card.nickname"]).expect("a field").into();
-    Options { sealing: Some(Sealing { masters, secrets, searched: false }), ..Options::default() }
+pub fn options(masters: Masters) -> Options {
+    sealing(masters, &["card.nickname"], false)
+}
+
+pub fn sealing(masters: Masters, fields: &[&str], searched: bool) -> Options {
+    let secrets = Secrets::with(fields).expect("fields").into();
+    Options { sealing: Some(Sealing { masters, secrets, searched }), ..Options::default() }
 }
 
 /// A store that seals, and nothing in it.
-async fn books(on: On) -> Fallible<Books> {
+pub async fn books(on: On) -> Fallible<Books> {
     let mut books = Books::open(on).await?;
     reopen(&mut books, options(masters(ONE, &[]))).await?;
     Ok(books)
 }
 
-async fn reopen(books: &mut Books, options: Options) -> Fallible<()> {
+pub async fn reopen(books: &mut Books, options: Options) -> Fallible<()> {
     books.store.close().await;
     books.store = daybook_store::open(&books.url, options).await?;
     Ok(())
@@ -64,7 +68,7 @@ async fn refusal(books: &mut Books, options: Options) -> Fallible<Error> {
 
 /// Everything that the books say, as somebody reads them who has them: files byte by byte, or the rows
 /// of all tables.
-async fn stolen(books: &Books) -> Fallible<Vec<u8>> {
+pub async fn stolen(books: &Books) -> Fallible<Vec<u8>> {
     let mut all = Vec::new();
     if books.on == On::Sqlite {
         let path = books.url.trim_start_matches("sqlite:");
@@ -85,12 +89,12 @@ async fn stolen(books: &Books) -> Fallible<Vec<u8>> {
     Ok(all)
 }
 
-fn has(all: &[u8], text: &str) -> bool {
+pub fn has(all: &[u8], text: &str) -> bool {
     let (all, text) = (all.to_ascii_lowercase(), text.to_ascii_lowercase());
     all.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-async fn metadata(books: &Books, id: TransactionId) -> Fallible<String> {
+pub async fn metadata(books: &Books, id: TransactionId) -> Fallible<String> {
     let item = books.store.transaction(id).await?.ok_or("the item is there")?;
     Ok(item.metadata.to_string())
 }
@@ -133,6 +137,10 @@ async fn no_plain_value_is_in_the_books(on: On) -> Fallible<()> {
     let patch = Patch::parse(r#"{"metadata":{"nickname":"Quicksilver again"}}"#)?;
     books.act(Action::Amend { id: ids[1], owner: None, version: None, patch }).await?;
     let all = stolen(&books).await?;
+    if on == On::Sqlite {
+        let log = format!("{}-wal", books.url.trim_start_matches("sqlite:"));
+        assert!(has(&std::fs::read(log)?, "Starbucks"), "the log was looked into");
+    }
     assert!(has(&all, "Starbucks"), "what is not sensitive is there");
     for secret in SECRETS {
         assert!(!has(&all, secret), "{secret}");
@@ -261,7 +269,7 @@ async fn master_keys_are_replaced_while_the_books_are_in_use(on: On) -> Fallible
 }
 
 /// Changes the books behind the store's back.
-async fn damage(books: &Books, sql: &str) -> Fallible<()> {
+pub async fn damage(books: &Books, sql: &str) -> Fallible<()> {
     let changed = match books.on {
         On::Sqlite => books.file()?.execute(sql, [])? as u64,
         On::Postgres | On::Pgbouncer => {

@@ -388,6 +388,15 @@ pub async fn texts(client: &tokio_postgres::Client, sql: &str) -> Fallible<Vec<S
     Ok(texts)
 }
 
+/// The one text that the books answer, past all rules.
+pub async fn read(books: &Books, sql: &str) -> Fallible<String> {
+    if books.on == On::Sqlite {
+        return Ok(books.file()?.query_row(sql, [], |row| row.get(0))?);
+    }
+    let client = database::connect(books.url.split('?').next().unwrap_or_default()).await?;
+    texts(&client, sql).await?.pop().ok_or_else(|| format!("no row: {sql}").into())
+}
+
 /// Changes rows past all rules, and says how many.
 pub async fn change(url: &str, sql: &str) -> Fallible<u64> {
     for message in database::connect(url).await?.simple_query(sql).await? {
