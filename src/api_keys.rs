@@ -145,8 +145,11 @@ async fn create(
 ) -> anyhow::Result<()> {
     let (minted, at) = (pepper(config)?.mint(), app::now());
     let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+    // What is not narrowed is left out.
+    let users = Some(&args.user).filter(|users| !users.is_empty());
+    let accounts = Some(&args.account).filter(|accounts| !accounts.is_empty());
     let body = json!({
-        "name": args.name, "scopes": args.scope, "users": args.user, "accounts": args.account,
+        "name": args.name, "scopes": args.scope, "users": users, "accounts": accounts,
         "expires_at": args.expires_in.map(|time| later(at, time)),
     });
     let new = NewKey::parse(&body.to_string(), (minted.id, minted.hash), &known, at);

@@ -11,6 +11,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use daybook_core::UserId;
 use daybook_server::config::Config;
 use daybook_server::keyring::KeySource;
+use daybook_store::MasterKey;
 use serde_json::Value;
 
 use crate::output::{count, note, progress, say, usage};
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   DAYBOOK_ENCRYPTION_KEY_FILE=master.keys daybook serve
   daybook keys list
   daybook keys rotate
+  daybook keys rewrap
   daybook keys shred ann --yes
 
 These commands reach a server that uses the store at its `listen` address, with a token that they
@@ -64,7 +66,7 @@ enum Command {
 #[derive(ClapArgs, Debug)]
 struct Step {
     /// How many keys one commit wraps
-    #[arg(long, value_name = "KEYS", default_value_t = 1_000, hide = true,
+    #[arg(long, value_name = "KEYS", default_value_t = 2_000, hide = true,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     step: u32,
 }
@@ -95,10 +97,22 @@ async fn act(command: &Command, config: &Config, ring: &Ring) -> anyhow::Result<
         Command::Generate => Ok(()),
         Command::List { json } => list(&ring.status().await?, *json),
         Command::Rotate(step) => {
-            rotate(config, ring).await?;
+            let new = rotate(config, ring).await?;
+            let used = current(&ring.status().await?);
+            if used != new.id() {
+                bail!(
+                    "the server uses the master key {used}, not the new one, {}: it reads its keys \
+                     somewhere else than this command does",
+                    new.id()
+                );
+            }
             rewrap(ring, step.step).await
         }
-        Command::Rewrap(step) => rewrap(ring, step.step).await,
+        Command::Rewrap(step) => {
+            // A rotation that was interrupted may not have told the server of its key.
+            ring.reload().await?;
+            rewrap(ring, step.step).await
+        }
         Command::Shred { user, .. } => {
             let keys = ring.shred(user).await?;
             Ok(say(format_args!("{} keys of user {user} destroyed", count(keys)))?)
@@ -124,11 +138,19 @@ fn masters(status: &Value) -> impl Iterator<Item = &Value> {
     status["masters"].as_array().into_iter().flatten()
 }
 
-async fn rotate(config: &Config, ring: &Ring) -> anyhow::Result<()> {
+/// The name of the master key that is in use.
+fn current(status: &Value) -> String {
+    let current = masters(status).find(|master| master["is_current"] == true);
+    current.and_then(|master| master["id"].as_str()).unwrap_or("unknown").to_owned()
+}
+
+/// Makes a new master key and lets it be used.
+async fn rotate(config: &Config, ring: &Ring) -> anyhow::Result<MasterKey> {
     // A ring that cannot be asked must not get a new master key.
     ring.status().await?;
+    let new = file::new_key()?;
     match config.key_source() {
-        Some(KeySource::File(path)) => file::put_first(&path, &file::new_key()?)?,
+        Some(KeySource::File(path)) => file::put_first(&path, &new)?,
         Some(KeySource::Text(_)) => {
             return Err(usage(
                 "`encryption.key` holds one key only; put it into a file, name that by \
@@ -143,7 +165,8 @@ async fn rotate(config: &Config, ring: &Ring) -> anyhow::Result<()> {
         }
         None => return Err(usage("there is no master key to rotate ([encryption])")),
     }
-    ring.reload().await
+    ring.reload().await?;
+    Ok(MasterKey::from_base64(&new)?)
 }
 
 async fn rewrap(ring: &Ring, step: u32) -> anyhow::Result<()> {

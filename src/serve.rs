@@ -44,9 +44,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     start_log(&effective)?;
     let config = effective.config;
     let exposure = if args.insecure { Exposure::Insecure } else { Exposure::Guarded };
-    if let Some(warning) = config.guard(exposure)? {
-        note(format_args!("warning: {warning}"));
-    }
+    let warning = config.guard(exposure)?;
     let settings = config.app_settings()?;
     let tls = match config.tls_files() {
         Some(files) => {
@@ -84,6 +82,9 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         Some(tls) => ("https", Listener::with_tls(listener, tls)),
         None => ("http", listener.into()),
     };
+    if let Some(warning) = warning {
+        note(format_args!("warning: {warning}"));
+    }
     say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
     until_told(vec![listener], app, terminate).await?;
     Ok(ExitCode::SUCCESS)

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use daybook_server::checkpoint::{Checkpoint, Verifier};
 use daybook_server::config::Config;
-use daybook_store::{Difference, Store};
+use daybook_store::{Difference, Error, Options, Store};
 use serde_json::json;
 
-use crate::output::{count, progress, say, say_json, usage};
+use crate::output::{count, note, progress, say, say_json, usage};
 use crate::settings::{Settings, open_existing};
 
 const EXAMPLES: &str = "Examples:
@@ -61,10 +62,25 @@ async fn compare(store: &dyn Store, checkpoint: &Checkpoint) -> anyhow::Result<O
     Ok(Some(Difference { part: "chain", what }))
 }
 
+/// Opens the books, also where what opens their sealed values is somewhere else, as it should be
+/// with a backup.
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let error = match open_existing(config).await {
+        Ok(store) => return Ok(store),
+        Err(error) => error,
+    };
+    let Some(Error::NoRing { .. } | Error::NoMasterKey { .. }) = error.downcast_ref() else {
+        return Err(error);
+    };
+    note(format_args!("{error}; verifying all but what only the keys can open"));
+    let options = Options { sealing: None, without_keys: true, ..config.store_options()? };
+    Ok(daybook_store::open(&config.store, options).await?)
+}
+
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
     let checkpoint = read_checkpoint(&args, &config)?;
-    let store = open_existing(&config).await?;
+    let store = open(&config).await?;
     let bar = progress("verifying", 0);
     let verified = store
         .verify(&|done, total| {

@@ -4,7 +4,7 @@
 #![cfg(test)]
 #![expect(clippy::string_slice, reason = "cut where a character was found")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,25 @@ const IMPURE: &[(&str, &str)] = &[
     ("std::io", "core does no I/O"),
     ("std::env", "core does no I/O"),
     ("println!", "core does no I/O"),
+];
+
+/// Where routes are: those of the contract, and the pages that show it.
+const ROUTE_PAGES: &[&str] = &["crates/server/src/http.rs", "crates/server/src/http/docs.rs"];
+
+/// How a router learns of a route.
+const ROUTING: &[&str] = &["routes!(", ".route(", ".route_service(", ".nest(", ".nest_service("];
+
+/// The routes that the OpenAPI document does not know, as they are written, and why they need no
+/// rule of who may call them. For every route that it knows the tests of the API want one.
+const UNDOCUMENTED: &[(&str, &str)] = &[
+    ("\"/health\"", "the documented call, where probes look for it"),
+    ("\"/livez\"", "the documented call, where probes look for it"),
+    ("\"/readyz\"", "the documented call, where probes look for it"),
+    ("\"/metrics\"", "the documented call, where Prometheus looks for it"),
+    ("\"/openapi.json\"", "the document itself, for everybody"),
+    ("\"/api/v1/openapi.json\"", "the document itself, for everybody"),
+    ("\"/redoc\"", "a page that shows the document"),
+    ("REDOC_PATH", "the script of that page"),
 ];
 
 /// The most lines of a source file, its tests not counted; more is split by intention.
@@ -152,6 +171,33 @@ fn sql_is_written_in_the_store_only() {
         }
     }
     holds("only store knows SQL", &broken);
+}
+
+#[test]
+fn every_route_is_on_one_page_and_who_may_call_it_is_asked() {
+    let (mut broken, mut met) = (Vec::new(), BTreeSet::new());
+    for source in all_sources() {
+        let text = source.own_text();
+        let found = ROUTING.iter().flat_map(|words| text.match_indices(words));
+        for (at, words) in found {
+            let given = text[at + words.len()..].trim_start();
+            let line = text[..at].matches('\n').count() + 1;
+            let path = given.split(',').next().unwrap().trim();
+            if given.starts_with(')') {
+                continue; // It asks for a route and adds none.
+            }
+            if !ROUTE_PAGES.contains(&source.path.as_str()) {
+                broken.push(source.at(line, "routes are added in crates/server/src/http.rs only"));
+            } else if let Some((known, _)) = UNDOCUMENTED.iter().find(|(known, _)| *known == path) {
+                met.insert(*known);
+            } else if words != "routes!(" {
+                broken.push(source.at(line, &format!("{path}: document it, by `routes!`")));
+            }
+        }
+    }
+    let gone = UNDOCUMENTED.iter().filter(|(known, _)| !met.contains(known));
+    broken.extend(gone.map(|(known, why)| format!("{known} ({why}) is gone from the routes")));
+    holds("a route is on the one page and documented, so that its callers have a rule", &broken);
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use daybook_core::command::ExternalKey;
-use daybook_core::id::fnv128;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::write_set::Outcome;
 use daybook_core::{
     Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, TransactionId,
 };
 use daybook_server::app;
+use daybook_server::fingerprint::fingerprint;
 use daybook_store::Store;
 
 use super::check::{Checked, Checker};
@@ -65,7 +65,7 @@ impl Importer {
         from: Place,
     ) -> anyhow::Result<Option<Batch>> {
         let (offset, run) = (from.offset.to_le_bytes(), state.run.into_bytes());
-        let scope = fnv128(&[b"import", &run, &offset]);
+        let scope = fingerprint(&[b"import", &run, &offset]);
         let key = IdempotencyKey { scope, fingerprint: 0 };
         let counts = Counts::default();
         let mut batch = Batch { end: from, counts, rejected: Vec::new(), rows: Vec::new(), key };
@@ -76,7 +76,9 @@ impl Importer {
             };
             batch.counts.rows += 1;
             batch.end = row.end;
-            batch.key.fingerprint ^= fnv128(&[&row.line.to_le_bytes(), &row.raw]);
+            let before = batch.key.fingerprint.to_le_bytes();
+            let row_parts = [&run[..], &before, &row.line.to_le_bytes(), &row.raw];
+            batch.key.fingerprint = fingerprint(&row_parts);
             bytes += row.raw.len();
             match row.body.and_then(|body| self.checker.check(body)) {
                 Ok(checked) => {

@@ -21,6 +21,7 @@ mod import_csv;
 mod import_ledger;
 mod keys;
 mod ledger;
+mod sealed;
 mod secrets;
 mod serve;
 mod store;

@@ -15,6 +15,7 @@ mod followers;
 mod kill;
 mod overload;
 mod queued;
+mod rotation;
 mod second;
 mod stop;
 mod transfers;

@@ -108,8 +108,8 @@ impl NewKey {
         if scopes.is_empty() && !r.broken("scopes") {
             r.error("/scopes", "REQUIRED", format!("name at least one of {}", known.join(", ")));
         }
-        let users = r.field("users", read_list).unwrap_or_default();
-        let accounts = r.field("accounts", read_list).unwrap_or_default();
+        let users = r.field("users", read_some).unwrap_or_default();
+        let accounts = r.field("accounts", read_some).unwrap_or_default();
         let expires_at = r.field("expires_at", read_time);
         if expires_at.is_some_and(|end| end <= at) {
             r.error("/expires_at", "IN_PAST", "`expires_at` lies in the past");
@@ -137,6 +137,17 @@ impl NewKey {
             seq,
             used_at: None,
         }
+    }
+}
+
+/// A list that narrows a key. An empty one would narrow it to nothing, or to all that there is, and
+/// whoever sends one rarely knows.
+fn read_some<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Read<Vec<T>> {
+    match read_list(raw) {
+        Ok(list) if list.is_empty() => {
+            wrong("EMPTY", "name at least one, or leave the field out".to_owned())
+        }
+        list => list,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::event::EventType;
-use crate::id::UserId;
+use crate::id::{KeyId, UserId};
 
 /// A note for the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub struct Refusals {
     pub method: String,
     /// The route, without the ids in it.
     pub route: String,
+    /// The API key that was presented, where one was and is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
     /// Where the requests came from, where that is known.
     pub address: Option<String>,
     /// How many there were.

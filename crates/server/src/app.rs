@@ -24,6 +24,7 @@ use crate::http::error::Error;
 use crate::http::{Names, Origins};
 use crate::keyring::KeySource;
 use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 use crate::rate::Rate;
 use crate::work::{Audit, Looks};
 
@@ -149,6 +150,7 @@ struct Inner {
     looks: Looks,
     audit: Audit,
     api_keys: ApiKeys,
+    pulse: Pulse,
 }
 
 /// What one accepted action did.
@@ -199,6 +201,7 @@ impl App {
             stopping: AtomicBool::new(false),
             settle: Notify::new(),
             looks: Looks::default(),
+            pulse: Pulse::default(),
             audit: Audit::default(),
             api_keys,
         })))
@@ -228,6 +231,11 @@ impl App {
     #[must_use]
     pub fn checker(&self) -> &Checker {
         &self.0.checker
+    }
+
+    /// How the store is.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.0.pulse
     }
 
     /// Who signs tokens here; nobody where only others are trusted to.

@@ -8,8 +8,10 @@ use serde_json::Value;
 use crate::auth::{IssueError, Scope, Subject, issue};
 use crate::config::Config;
 
+/// The variable that may hold the credential of an administrator, where issuers sign tokens.
+const TOKEN: &str = "DAYBOOK_TOKEN";
 /// How long a token is good for that one run needs.
-const TOKEN_TIME: Duration = Duration::from_secs(3_600);
+const TOKEN_TIME: Duration = Duration::from_secs(300);
 /// How long one call may take.
 const CALL_TIME: Duration = Duration::from_secs(60);
 
@@ -38,7 +40,8 @@ pub enum ClientError {
 }
 
 impl Server {
-    /// A server at a URL, with a token that the configured secret signs.
+    /// A server at a URL, with the token or API key in `DAYBOOK_TOKEN`, or else one that the configured
+    /// secret signs.
     ///
     /// # Errors
     /// When the URL is none, or the certificate of the configuration cannot be read.
@@ -56,8 +59,15 @@ impl Server {
             }
         }
         let subject = Subject::Service(vec![Scope::Admin]);
-        let token = config.secret.reveal().map(|secret| issue(secret, &subject, TOKEN_TIME));
-        Ok(Self { client: builder.build()?, base, token: token.transpose()? })
+        let token = match std::env::var(TOKEN) {
+            Ok(token) if !token.is_empty() => Some(token),
+            _ => {
+                let signed =
+                    config.secret.reveal().map(|secret| issue(secret, &subject, TOKEN_TIME));
+                signed.transpose()?
+            }
+        };
+        Ok(Self { client: builder.build()?, base, token })
     }
 
     /// Asks for what is at a path below `/api/v1`.

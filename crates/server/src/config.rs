@@ -223,7 +223,7 @@ impl Config {
         let listen = self.listen.clone();
         let refuse = self.is_public() && exposure == Exposure::Guarded;
         match self.secret.reveal().map(<[u8]>::len) {
-            None if self.trusts_issuers() => Ok(None),
+            None if self.trusts_issuers() => Ok(self.poorly_trusted()),
             None if refuse => Err(Error::NoSecret { listen }),
             None if self.is_public() => Ok(Some(format!(
                 "{listen} is open without a secret: anyone who can reach it may read and write \
@@ -236,8 +236,26 @@ impl Config {
                 "the secret has {bytes} bytes; a good one has at least {SECRET_BYTES_MIN} \
                  (openssl rand -hex 32)"
             ))),
-            None | Some(_) => Ok(None),
+            None => Ok(Some(format!(
+                "development mode: there is no secret, so whatever on this machine reaches {listen} \
+                 may read and write every user's transactions (docs/production.md)"
+            ))),
+            Some(_) => Ok(self.poorly_trusted()),
         }
+    }
+
+    /// Says when tokens count that an issuer made for another service.
+    fn poorly_trusted(&self) -> Option<String> {
+        let auth = &self.auth;
+        let lacks = match (auth.issuer.is_empty(), auth.audience.is_empty()) {
+            (false, false) => return None,
+            (true, true) => "`auth.issuer` and `auth.audience` are",
+            (true, false) => "`auth.issuer` is",
+            (false, true) => "`auth.audience` is",
+        };
+        self.trusts_issuers().then(|| {
+            format!("{lacks} not set, so tokens that were made for other services count here too")
+        })
     }
 
     /// What items may say: the configured products and currencies.
@@ -267,6 +285,7 @@ impl Config {
             replies_kept: Duration::from_secs(limits.replies_kept_days.saturating_mul(86_400)),
             replica: None,
             sealing: self.sealing()?,
+            without_keys: false,
         })
     }
 
@@ -653,9 +672,9 @@ mod tests {
     fn a_public_address_needs_a_good_secret() {
         let long = "x".repeat(32);
         for (listen, secret, expected) in [
-            ("127.0.0.1:8000", "", "quiet"),
-            ("localhost:8000", "", "quiet"),
-            ("[::1]:8000", "", "quiet"),
+            ("127.0.0.1:8000", "", "warned"),
+            ("localhost:8000", "", "warned"),
+            ("[::1]:8000", "", "warned"),
             ("127.0.0.1:8000", "short", "warned"),
             ("0.0.0.0:8000", "", "refused"),
             ("[::]:8000", "", "refused"),
@@ -688,16 +707,40 @@ mod tests {
         assert!(text.contains("store = \"sqlite:daybook.db\" # default"), "{text}");
         let table: toml::Table = text.parse().expect("TOML");
         Config::deserialize(table).expect("a configuration");
+    }
+
+    #[test]
+    fn no_secret_is_shown_whichever_key_holds_it() {
+        let master = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let effective = with(&[
             ("DAYBOOK_SECRET", "hush"),
-            ("DAYBOOK_STORE", "postgres://ann:hush@h/d"),
+            ("DAYBOOK_AUTH_KEY_SECRET", "hush-0123456789abcdef0123456789abcdef"),
+            ("DAYBOOK_AUTH_JWKS_URL", "https://ann:hush@issuer.example/keys"),
+            ("DAYBOOK_ENCRYPTION_KEY", master),
+            ("DAYBOOK_STORE", "postgres://ann:hush@h/d?password=hush"),
             ("DAYBOOK_REPLICA", "postgres://ann:hush@h2/d"),
         ]);
         let effective = effective.expect("valid");
         let text = effective.to_toml();
-        assert!(text.contains("store = \"postgres://ann:********@h/d\""), "{text}");
-        let options = effective.config.store_options_with_replica().expect("no keys");
-        let text = format!("{text} {effective:?} {:?} {options:?}", effective.config);
-        assert!(!text.contains("hush"), "{text}");
+        for line in [
+            "\nsecret = \"********\" # DAYBOOK_SECRET",
+            "\nkey_secret = \"********\" # DAYBOOK_AUTH_KEY_SECRET",
+            "\njwks_url = \"https://ann:********@issuer.example/keys\" # ",
+            "\nkey = \"********\" # DAYBOOK_ENCRYPTION_KEY",
+            "\nstore = \"postgres://ann:********@h/d?password=********\" # DAYBOOK_STORE",
+            "\nreplica = \"postgres://ann:********@h2/d\" # DAYBOOK_REPLICA",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        let config = &effective.config;
+        let options = config.store_options_with_replica().expect("a master key");
+        let parts = (&config.secret, &config.auth.key_secret, &config.encryption);
+        let source = config.key_source();
+        let text = format!("{text} {effective:?} {config:?} {parts:?} {source:?} {options:?}");
+        assert!(!text.contains("hush") && !text.contains(master), "{text}");
+        // A master key that is none is not shown either.
+        let refused = with(&[("DAYBOOK_ENCRYPTION_KEY", "hush")]).expect("valid").config.sealing();
+        let refused = refused.expect_err("no master key");
+        assert!(!format!("{refused} {refused:?}").contains("hush"), "{refused}");
     }
 }

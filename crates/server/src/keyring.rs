@@ -181,9 +181,8 @@ impl App {
     /// When nothing is sealed, or the store fails.
     pub async fn shred_user(&self, user: UserId) -> Result<u64, HttpError> {
         let keys = self.store().shred(user.clone()).await?;
-        if keys > 0 {
-            self.commit_one(None, Action::Note(Note::shredded(user, keys))).await?;
-        }
+        // Also when nothing was left: who came before may have died between the two.
+        self.commit_one(None, Action::Note(Note::shredded(user, keys))).await?;
         Ok(keys)
     }
 }

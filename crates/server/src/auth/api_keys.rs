@@ -1,11 +1,13 @@
 //! API keys of services: their secrets, and who presents one.
 //!
-//! A key is written `dbk_ID_SECRET`: sixteen hexadecimal digits that are no secret, and 32 random
-//! bytes in base64url. What is stored is HMAC-SHA256 of the secret under a secret of the deployment,
-//! so that a stolen database opens nothing and tells nothing.
+//! A key is written `dbk_ID_SECRET`: sixteen hexadecimal digits that are no secret, then in base64url
+//! 32 random bytes and a tag over both, by which a key that nobody made is known without a look at
+//! the store. What is stored is HMAC-SHA256 of it all under a secret of the deployment, so that a
+//! stolen database opens nothing and tells nothing.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::{constant_time, hmac};
@@ -27,6 +29,9 @@ pub const PREFIX: &str = "dbk_";
 const REMEMBERED: Duration = Duration::from_secs(2);
 /// Keys that are remembered; those that were not seen for longest are looked up again.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// What a secret is made of.
+const RANDOM_BYTES: usize = 32;
+const TAG_BYTES: usize = 8;
 /// How exactly it is remembered when a key was last seen, in microseconds.
 const SEEN_US: i64 = 60_000_000;
 
@@ -81,21 +86,42 @@ impl Pepper {
     /// Makes another secret for a key.
     #[must_use]
     pub fn mint_again(&self, id: KeyId) -> Minted {
-        let mut bytes = [0_u8; 32];
-        rand::rng().fill_bytes(&mut bytes);
-        let text = URL_SAFE_NO_PAD.encode(bytes);
-        Minted { id, hash: self.hash(&text), secret: format!("{PREFIX}{id}_{text}") }
+        let mut random = [0_u8; RANDOM_BYTES];
+        rand::rng().fill_bytes(&mut random);
+        let tag = self.tag(id, &random);
+        let bytes = [random.as_slice(), tag.get(..TAG_BYTES).unwrap_or(&tag)].concat();
+        let secret = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(&bytes));
+        Minted { id, hash: self.sign(b"key", id, &bytes), secret }
     }
 
-    fn hash(&self, secret: &str) -> SecretHash {
+    fn tag(&self, id: KeyId, random: &[u8]) -> SecretHash {
+        self.sign(b"tag", id, random)
+    }
+
+    /// A hash for one purpose, of one key, so that a secret is worth nothing beside another id.
+    fn sign(&self, purpose: &[u8; 3], id: KeyId, text: &[u8]) -> SecretHash {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [purpose, id.0.to_be_bytes().as_slice(), text] {
+            context.update(part);
+        }
         let mut hash = [0; 32];
-        hash.copy_from_slice(hmac::sign(&self.0, secret.as_bytes()).as_ref());
+        hash.copy_from_slice(context.sign().as_ref());
         hash
     }
 
+    /// Reads a credential; `None` when it is none that was ever made with this pepper.
+    fn read(&self, credential: &str) -> Option<(KeyId, Vec<u8>)> {
+        let (id, secret) = credential.strip_prefix(PREFIX)?.split_once('_')?;
+        let (id, secret) = (KeyId::parse(id)?, URL_SAFE_NO_PAD.decode(secret).ok()?);
+        let (random, tag) = secret.split_at_checked(RANDOM_BYTES)?;
+        let made = self.tag(id, random);
+        constant_time::verify_slices_are_equal(made.get(..TAG_BYTES)?, tag).ok()?;
+        Some((id, secret))
+    }
+
     /// Whether a secret opens a key.
-    fn opens(&self, key: &ApiKey, secret: &str, at: Timestamp) -> bool {
-        let hash = self.hash(secret);
+    fn opens(&self, key: &ApiKey, secret: &[u8], at: Timestamp) -> bool {
+        let hash = self.sign(b"key", key.id, secret);
         let is = |kept: &SecretHash| constant_time::verify_slices_are_equal(kept, &hash).is_ok();
         is(&key.hash) || key.previous.is_some_and(|(kept, until)| at < until && is(&kept))
     }
@@ -107,16 +133,13 @@ pub fn is_key(credential: &str) -> bool {
     credential.starts_with(PREFIX)
 }
 
-fn parse(credential: &str) -> Option<(KeyId, &str)> {
-    let (id, secret) = credential.strip_prefix(PREFIX)?.split_once('_')?;
-    Some((KeyId::parse(id)?, secret))
-}
-
 /// The keys that were looked up, and when those that were presented were last seen.
 pub struct ApiKeys {
     /// Nobody can be checked without it.
     pepper: Option<Pepper>,
     known: Mutex<LruCache<KeyId, (Instant, Option<ApiKey>)>>,
+    /// Rises whenever a key is to be looked up anew, so that nobody keeps what was read before.
+    changes: AtomicU64,
     seen: Mutex<HashMap<KeyId, Timestamp>>,
 }
 
@@ -124,7 +147,7 @@ impl ApiKeys {
     #[must_use]
     pub fn new(pepper: Option<Pepper>) -> Self {
         let known = Mutex::new(LruCache::new(REMEMBERED_MAX));
-        Self { pepper, known, seen: Mutex::default() }
+        Self { pepper, known, changes: AtomicU64::new(0), seen: Mutex::default() }
     }
 
     /// What makes secrets; none where the deployment has no secret for them.
@@ -143,11 +166,12 @@ impl ApiKeys {
         credential: &str,
         at: Timestamp,
     ) -> daybook_store::Result<Result<Identity, BadToken>> {
-        let (Some(pepper), Some((id, secret))) = (&self.pepper, parse(credential)) else {
+        let Some(pepper) = &self.pepper else { return Ok(Err(BadToken::Invalid)) };
+        let Some((id, secret)) = pepper.read(credential) else {
             return Ok(Err(BadToken::Invalid));
         };
         let Some(key) = self.look_up(store, id).await? else { return Ok(Err(BadToken::Invalid)) };
-        if !pepper.opens(&key, secret, at) || key.revoked_at.is_some() {
+        if !pepper.opens(&key, &secret, at) || key.revoked_at.is_some() {
             return Ok(Err(BadToken::Invalid));
         }
         if key.is_over(at) {
@@ -171,19 +195,33 @@ impl ApiKeys {
         {
             return Ok(key.clone());
         }
+        let changes = self.changes.load(Ordering::Acquire);
         let key = store.api_key(id).await?;
-        self.known.lock().put(id, (now, key.clone()));
+        let mut known = self.known.lock();
+        if self.changes.load(Ordering::Acquire) == changes {
+            known.put(id, (now, key.clone()));
+        }
         Ok(key)
     }
 
     /// Looks a key up anew when it is presented next.
     pub fn forget(&self, id: KeyId) {
-        self.known.lock().pop(&id);
+        let mut known = self.known.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        known.pop(&id);
     }
 
     /// When keys were seen since the last time, to be stored.
     pub fn take_seen(&self) -> Vec<(KeyId, Timestamp)> {
         std::mem::take(&mut *self.seen.lock()).into_iter().collect()
+    }
+
+    /// Takes back what could not be stored; a later time stays.
+    pub fn put_seen(&self, seen: Vec<(KeyId, Timestamp)>) {
+        let mut later = self.seen.lock();
+        for (id, at) in seen {
+            later.entry(id).or_insert(at);
+        }
     }
 }
 
@@ -217,24 +255,34 @@ mod tests {
         let pepper = Pepper::new(b"one");
         let (ours, theirs) = (pepper.mint(), pepper.mint());
         assert_ne!(ours.id, theirs.id);
-        let secret = |minted: &Minted| parse(&minted.secret).expect("a key").1.to_owned();
+        let secret = |minted: &Minted| pepper.read(&minted.secret).expect("a key").1;
         let at = Timestamp::from_micros(10);
-        assert_eq!(parse(&ours.secret).map(|(id, _)| id), Some(ours.id));
+        assert_eq!(pepper.read(&ours.secret).map(|(id, _)| id), Some(ours.id));
+        assert!(Pepper::new(b"two").read(&ours.secret).is_none());
+        // A secret is of its id, also for whoever can copy hashes from row to row.
+        let (_, text) = ours.secret.rsplit_once('_').expect("a key");
+        assert!(pepper.read(&format!("{PREFIX}{}_{text}", theirs.id)).is_none());
+        assert!(!pepper.opens(&ApiKey { hash: ours.hash, ..key(&theirs) }, &secret(&ours), at));
         assert!(pepper.opens(&key(&ours), &secret(&ours), at));
         assert!(!pepper.opens(&key(&ours), &secret(&theirs), at));
         assert!(!Pepper::new(b"two").opens(&key(&ours), &secret(&ours), at));
         // The secret before opens until its time is over.
         let until = Timestamp::from_micros(20);
-        let renewed = ApiKey { previous: Some((theirs.hash, until)), ..key(&ours) };
-        assert!(pepper.opens(&renewed, &secret(&theirs), at));
-        assert!(!pepper.opens(&renewed, &secret(&theirs), until));
+        let next = pepper.mint_again(ours.id);
+        let renewed = ApiKey { previous: Some((ours.hash, until)), ..key(&next) };
+        assert!(pepper.opens(&renewed, &secret(&next), at));
+        assert!(pepper.opens(&renewed, &secret(&ours), at));
+        assert!(!pepper.opens(&renewed, &secret(&ours), until));
     }
 
     #[test]
     fn what_is_no_key_is_told_apart() {
+        let pepper = Pepper::new(b"one");
         for text in ["", "dbk_", "dbk_12_x", "dbk_zzzzzzzzzzzzzzzz_x", "dbk_0123456789abcdef"] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(pepper.read(text), None, "{text}");
         }
+        let invented = format!("dbk_0123456789abcdef_{}", URL_SAFE_NO_PAD.encode([7; 40]));
+        assert_eq!(pepper.read(&invented), None, "one that nobody made");
         assert!(is_key("dbk_0") && !is_key("eyJhbGciOi"));
     }
 }

@@ -123,6 +123,10 @@ impl Checker {
             return Err(BadToken::Invalid);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
+        // What must be understood (RFC 7515, 4.1.11) is not.
+        if header.crit.is_some() {
+            return Err(BadToken::Invalid);
+        }
         let algorithm = Algorithm::from_theirs(header.alg).ok_or(BadToken::Invalid)?;
         let rules = self.rules.iter().find(|(accepted, _)| *accepted == algorithm);
         let (_, rules) = rules.ok_or(BadToken::Invalid)?;

@@ -171,6 +171,13 @@ fn record(item: &str, caller: &Caller, app: &App) -> std::result::Result<Action,
     Ok(Action::Record(new))
 }
 
+/// How many items of a batch the caller had no right to, and what the first of them was told.
+#[derive(Clone, Copy)]
+pub(super) struct Forbidden {
+    pub code: &'static str,
+    pub items: u64,
+}
+
 fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     // A key that was used for another batch says nothing about single items.
     if reply.verdicts.iter().any(|verdict| matches!(verdict, Err(Rejection::KeyReused))) {
@@ -179,6 +186,7 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     let mut out = Vec::with_capacity(reply.verdicts.len() * RESULT_BYTES + 128);
     let (mut created, mut updated, mut unchanged, mut failed) =
         (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut forbidden: Option<Forbidden> = None;
     out.extend_from_slice(b"{\"results\":[");
     for (index, verdict) in reply.verdicts.into_iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
@@ -207,6 +215,10 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
             Err(rejection) => {
                 failed += 1;
                 let problem = Problem::from(Error::from(rejection));
+                if problem.status == StatusCode::FORBIDDEN {
+                    let first = Forbidden { code: problem.code, items: 0 };
+                    forbidden.get_or_insert(first).items += 1;
+                }
                 open(problem.status.as_u16(), "error");
                 problem.write(None, &mut out);
             }
@@ -221,6 +233,9 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     let refused = atomic && failed > 0;
     let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let mut response = answer::json(status, out);
+    if let Some(forbidden) = forbidden {
+        response.extensions_mut().insert(forbidden);
+    }
     if created + updated + unchanged > 0 {
         answer::put_commit(response.headers_mut(), reply.seq, reply.replayed);
     }

@@ -92,6 +92,10 @@ pub fn cors(origins: &Origins) -> Option<CorsLayer> {
     Some(layer.expose_headers(exposed.collect::<Vec<_>>()).max_age(PREFLIGHT_KEPT))
 }
 
+/// What proxies add, who may let in the whole world under a name of this machine.
+const PASSED_ON: &[&str] =
+    &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 /// Adds what every answer says, unless it says something else.
 pub fn tell<B>(mut response: Response<B>) -> Response<B> {
     for (name, value) in TOLD {
@@ -110,6 +114,11 @@ pub fn refuse_foreign<B>(app: &App, request: &Request<B>) -> Result<(), Error> {
         && let Some(host) = hosts(request).find(|host| !is_local(host))
     {
         return Err(Error::ForeignHost { host: shown(host) });
+    }
+    if app.settings().names == Names::ThisMachine
+        && let Some(name) = PASSED_ON.iter().find(|name| request.headers().contains_key(**name))
+    {
+        return Err(Error::PassedOn { header: name });
     }
     let mut origins = request.headers().get_all(header::ORIGIN).iter().peekable();
     if origins.peek().is_none() && is_embedded(request) {

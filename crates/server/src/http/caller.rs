@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use daybook_core::{ApiKey, Owner, UserId};
+use daybook_core::{ApiKey, KeyId, Owner, UserId};
 
 use super::budget::Meter;
 use super::error::{Error, Result};
@@ -36,7 +36,23 @@ pub struct IsAdmin(pub Caller);
 
 /// Where the request's log line learns whose request it was.
 #[derive(Clone, Default)]
-pub(crate) struct Speaker(pub Arc<OnceLock<UserId>>);
+pub(crate) struct Speaker(Arc<OnceLock<(Option<UserId>, Option<KeyId>)>>);
+
+impl Speaker {
+    /// The only user that the caller speaks for.
+    pub fn user(&self) -> Option<&UserId> {
+        self.0.get()?.0.as_ref()
+    }
+
+    /// The API key that the caller has.
+    pub fn key(&self) -> Option<KeyId> {
+        self.0.get()?.1
+    }
+
+    fn learn(&self, caller: &Caller) {
+        self.0.get_or_init(|| (caller.user().cloned(), caller.key()));
+    }
+}
 
 impl Caller {
     /// The only user that the caller speaks for, by a token or by a key that is narrowed to one;
@@ -54,6 +70,14 @@ impl Caller {
                 }
             }
             (Subject::Service(_), _) => None,
+        }
+    }
+
+    /// The API key that was presented.
+    fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::Anyone => None,
+            Self::Known(identity) => identity.key.as_ref().map(|key| key.id),
         }
     }
 
@@ -139,8 +163,8 @@ impl Caller {
         } else {
             app.checker().check(credential).await?
         });
-        if let (Some(user), Some(speaker)) = (caller.user(), parts.extensions.get::<Speaker>()) {
-            speaker.0.get_or_init(|| user.clone());
+        if let Some(speaker) = parts.extensions.get::<Speaker>() {
+            speaker.learn(&caller);
         }
         if let Some(meter) = parts.extensions.get::<Arc<Meter>>() {
             meter.pay_as(&caller)?;

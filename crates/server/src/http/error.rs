@@ -94,6 +94,11 @@ pub enum Error {
          could make up a name for it; call it localhost, or set a secret"
     )]
     ForeignHost { host: String },
+    #[error(
+        "the request came by way of a proxy (`{header}`), and without a secret whoever reaches the \
+         proxy might do anything; set a secret, or ask on this machine"
+    )]
+    PassedOn { header: &'static str },
     #[error("the master keys in use stay: {reason}")]
     NoMasters { reason: String },
     #[error("the server has as much work as it can take; try again shortly")]
@@ -261,6 +266,7 @@ impl From<Error> for Problem {
             Error::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
             Error::ForeignHost { .. } => (S::FORBIDDEN, "FOREIGN_HOST"),
+            Error::PassedOn { .. } => (S::FORBIDDEN, "PASSED_ON"),
             Error::Behind { .. } => (S::SERVICE_UNAVAILABLE, "NOT_YET_VISIBLE"),
             Error::NoMasters { .. } => (S::CONFLICT, "NO_MASTER_KEYS"),
             Error::Overloaded => (S::SERVICE_UNAVAILABLE, "OVERLOADED"),
@@ -361,6 +367,10 @@ fn unstored(error: &store::Error) -> Problem {
         store::Error::TooBroad { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_BROAD", None),
         store::Error::TooManyPoints { .. } => (S::UNPROCESSABLE_ENTITY, "TOO_MANY_POINTS", None),
         store::Error::Sealed { .. } => (S::UNPROCESSABLE_ENTITY, "SEALED", None),
+        // Another server has rotated them.
+        store::Error::UnknownMasters { .. } => {
+            (S::SERVICE_UNAVAILABLE, "MASTER_KEYS_MISSING", Some(5))
+        }
         store::Error::NotSealing => (S::CONFLICT, "NOT_SEALING", None),
         store::Error::Locked { .. }
         | store::Error::TooNew { .. }
@@ -373,7 +383,6 @@ fn unstored(error: &store::Error) -> Problem {
         | store::Error::NoMasterKey { .. }
         | store::Error::NoRing { .. }
         | store::Error::ForeignRing { .. }
-        | store::Error::UnknownMasters { .. }
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::{Layer, Service};
 
+use super::batch::Forbidden;
 use super::browser;
 use super::budget::Meter;
 use super::caller::{API_KEY, Speaker};
@@ -174,35 +175,39 @@ impl Seen {
             meter.put(headers);
         }
         let status = response.status();
-        self.audit(app, status, problem.as_ref());
+        self.audit(app, status, problem.as_ref().map(|problem| (problem.code, 1)));
+        if let Some(Forbidden { code, items }) = response.extensions_mut().remove() {
+            self.audit(app, StatusCode::FORBIDDEN, Some((code, items)));
+        }
         routes.get(self.route()).count(status, duration);
         self.log(status, duration, problem.as_ref());
         response
     }
 
-    /// Counts what an auditor wants to know: a credential that is no good, and a right that lacks.
-    fn audit(&self, app: &App, status: StatusCode, problem: Option<&Problem>) {
+    /// Counts what an auditor wants to know: a credential that is no good, and a right that lacks,
+    /// be it for one item of a batch.
+    fn audit(&self, app: &App, status: StatusCode, told: Option<(&'static str, u64)>) {
         let is_told = match status {
             StatusCode::UNAUTHORIZED => self.has_credential,
             StatusCode::FORBIDDEN => true,
             _ => false,
         };
-        if !is_told {
-            return;
-        }
-        app.audit().count(Refused {
+        let Some((code, times)) = told.filter(|_| is_told) else { return };
+        let refused = Refused {
             status: status.as_u16(),
-            code: problem.map_or("", |problem| problem.code),
+            code,
             method: self.method.clone(),
             route: self.route().unwrap_or("").to_owned(),
             address: self.address,
-            user_id: self.speaker.0.get().cloned(),
-        });
+            user_id: self.speaker.user().cloned(),
+            key_id: self.speaker.key(),
+        };
+        app.audit().add(refused, times);
     }
 
     #[expect(clippy::float_arithmetic, reason = "a measured time, no money")]
     fn log(&self, status: StatusCode, duration: Duration, problem: Option<&Problem>) {
-        let user = self.speaker.0.get();
+        let (user, key) = (self.speaker.user(), self.speaker.key());
         let code = problem.map(|problem| problem.code);
         let cause = problem.and_then(|problem| problem.cause.as_deref());
         macro_rules! line {
@@ -215,6 +220,7 @@ impl Seen {
                     duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = self.id.to_str().unwrap_or(""),
                     user.id = user.map(daybook_core::UserId::as_str),
+                    key.id = key.map(tracing::field::display),
                     code,
                     cause,
                 )

@@ -1,22 +1,18 @@
 //! How the server is, for people, load balancers and Prometheus.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use daybook_core::EventSeq;
-use daybook_store::Status;
+use daybook_store::Follower;
 use serde::Serialize;
 
 use super::answer;
 use super::error::Result;
 use super::schema::{HealthBody, ReadyBody};
 use crate::app::App;
-
-/// A store that does not say how it is within this time is away.
-const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,14 +56,21 @@ struct Following {
     ),
 )]
 pub async fn health(State(app): State<App>) -> Result<Response> {
-    let found = store_answers(&app).await;
-    let database = if found.is_some() { Condition::Healthy } else { Condition::Unhealthy };
-    let replica = match found.as_ref().and_then(|found| found.replica) {
+    let found = app.pulse().take(&app).await;
+    let database = if found.status.is_some() { Condition::Healthy } else { Condition::Unhealthy };
+    let replica = match found.status.as_ref().and_then(|found| found.replica) {
         None => Condition::Disabled,
         Some(replica) if replica.is_fresh => Condition::Healthy,
         Some(_) => Condition::Degraded,
     };
-    let followers = if found.is_some() { followers(&app).await } else { BTreeMap::new() };
+    let newest = app.store().seq();
+    let following = |follower: &Follower| Following {
+        place: follower.place,
+        lag: follower.lag(newest),
+        is_owned: follower.owner.is_some(),
+    };
+    let followers = found.followers.iter();
+    let followers = followers.map(|found| (found.name.clone(), following(found))).collect();
     let status = if replica == Condition::Degraded { replica } else { database };
     let mut response = answer::of(&Health {
         status,
@@ -109,7 +112,7 @@ pub async fn ready(State(app): State<App>) -> Response {
     if app.is_stopping() {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"stopping"}"#);
     }
-    if store_answers(&app).await.is_none() {
+    if app.pulse().take(&app).await.status.is_none() {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"store_away"}"#);
     }
     answer::json(StatusCode::OK, r#"{"status":"ready"}"#)
@@ -122,43 +125,9 @@ pub async fn ready(State(app): State<App>) -> Response {
                content_type = "text/plain")),
 )]
 pub async fn metrics(State(app): State<App>) -> Response {
-    if store_answers(&app).await.is_some() {
-        followers(&app).await;
-    }
+    app.pulse().take(&app).await;
     let mut response = answer::json(StatusCode::OK, app.metrics().render());
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
-}
-
-/// Asks who follows the event log, and takes the answer over into the metrics.
-async fn followers(app: &App) -> BTreeMap<String, Following> {
-    let asked = tokio::time::timeout(STORE_PATIENCE, app.store().followers());
-    let Ok(Ok(found)) = asked.await else { return BTreeMap::new() };
-    let newest = app.store().seq();
-    let following = |follower: daybook_store::Follower| {
-        let lag = follower.lag(newest);
-        app.metrics().observe_follower(&follower.name, lag);
-        let is_owned = follower.owner.is_some();
-        (follower.name, Following { place: follower.place, lag, is_owned })
-    };
-    found.into_iter().map(following).collect()
-}
-
-/// Asks the store how it is, and takes the answer over into the metrics.
-async fn store_answers(app: &App) -> Option<Status> {
-    match tokio::time::timeout(STORE_PATIENCE, app.store().status()).await {
-        Ok(Ok(status)) => {
-            app.metrics().observe_store(&status);
-            Some(status)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the store does not say how it is");
-            None
-        }
-        Err(_elapsed) => {
-            tracing::warn!("the store takes too long to say how it is");
-            None
-        }
-    }
 }

@@ -4,7 +4,6 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use daybook_core::id::fnv128;
 use daybook_core::json::Fields;
 use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use daybook_core::query::{ParameterError, QueryError};
@@ -19,6 +18,7 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::error::{Error, Result};
 use crate::app::App;
+use crate::fingerprint::fingerprint;
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -251,7 +251,8 @@ async fn path_part(parts: &mut Parts, name: &str) -> Result<String> {
 pub struct Key(Option<Scope>);
 
 struct Scope {
-    route_and_key: u128,
+    /// A hash that has the client's own key in it, so that it cannot be made without that.
+    route_and_key: [u8; 16],
     query: String,
 }
 
@@ -270,7 +271,7 @@ impl FromRequestParts<App> for Key {
         }
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         Ok(Self(Some(Scope {
-            route_and_key: fnv128(&[method.as_bytes(), path.as_bytes(), key]),
+            route_and_key: fingerprint(&[method.as_bytes(), path.as_bytes(), key]).to_be_bytes(),
             query: parts.uri.query().unwrap_or("").to_owned(),
         })))
     }
@@ -293,8 +294,8 @@ impl Key {
         let scope = self.0.as_ref()?;
         let (kind, name) = caller.key_space();
         Some(IdempotencyKey {
-            scope: fnv128(&[kind, &name, &scope.route_and_key.to_be_bytes()]),
-            fingerprint: fnv128(&[body, scope.query.as_bytes()]),
+            scope: fingerprint(&[kind, &name, &scope.route_and_key]),
+            fingerprint: fingerprint(&[&scope.route_and_key, body, scope.query.as_bytes()]),
         })
     }
 }

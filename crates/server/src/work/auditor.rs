@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::Method;
-use daybook_core::{Action, Note, Refusals, UserId};
+use daybook_core::{Action, KeyId, Note, Refusals, UserId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,7 @@ pub(crate) struct Refused {
     pub route: String,
     pub address: Option<IpAddr>,
     pub user_id: Option<UserId>,
+    pub key_id: Option<KeyId>,
 }
 
 /// The refusals that are not written down yet.
@@ -36,17 +37,21 @@ pub(crate) struct Refused {
 pub(crate) struct Audit(Mutex<HashMap<Refused, u64>>);
 
 impl Audit {
-    pub fn count(&self, refused: Refused) {
-        self.add(refused, 1);
-    }
-
-    fn add(&self, refused: Refused, times: u64) {
+    /// Counts refusals of one kind.
+    pub fn add(&self, refused: Refused, times: u64) {
         let mut counts = self.0.lock();
         let refused = if counts.len() < KINDS_MAX || counts.contains_key(&refused) {
             refused
         } else {
-            let (status, method, route) = (refused.status, Method::GET, "*".to_owned());
-            Refused { status, code: OTHERS, method, route, address: None, user_id: None }
+            Refused {
+                status: refused.status,
+                code: OTHERS,
+                method: Method::GET,
+                route: "*".to_owned(),
+                address: None,
+                user_id: None,
+                key_id: None,
+            }
         };
         let count = counts.entry(refused).or_default();
         *count = count.saturating_add(times);
@@ -79,9 +84,10 @@ impl App {
     pub async fn note_keys(&self) {
         let seen = self.api_keys().take_seen();
         if !seen.is_empty()
-            && let Err(error) = self.store().api_keys_used(seen).await
+            && let Err(error) = self.store().api_keys_used(seen.clone()).await
         {
-            tracing::warn!(%error, "when API keys were last used is not written down");
+            tracing::warn!(%error, "when API keys were last used waits to be written down");
+            self.api_keys().put_seen(seen);
         }
     }
 }
@@ -92,6 +98,7 @@ fn note(refused: &Refused, count: u64) -> Note {
         code: refused.code.to_owned(),
         method: refused.method.to_string(),
         route: refused.route.clone(),
+        key_id: refused.key_id,
         address: refused.address.map(|address| address.to_string()),
         count,
     };
@@ -123,16 +130,17 @@ mod tests {
     fn from(address: u32) -> Refused {
         let address = Some(IpAddr::from(address.to_be_bytes()));
         let (method, route) = (Method::GET, "/api/v1/transactions".to_owned());
-        Refused { status: 401, code: "INVALID_TOKEN", method, route, address, user_id: None }
+        let (user_id, key_id) = (None, None);
+        Refused { status: 401, code: "INVALID_TOKEN", method, route, address, user_id, key_id }
     }
 
     #[test]
     fn a_flood_of_addresses_is_counted_and_takes_no_room() {
         let audit = Audit::default();
         for address in 0..100_000 {
-            audit.count(from(address));
+            audit.add(from(address), 1);
         }
-        audit.count(from(0));
+        audit.add(from(0), 1);
         let counted = audit.take();
         assert!(counted.len() <= KINDS_MAX + 1, "{}", counted.len());
         assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), 100_001);

@@ -2,6 +2,7 @@
 
 use daybook_core::{Event, EventSeq, EventType};
 use daybook_server::app::{Auth, Settings};
+use daybook_server::auth::api_keys::Pepper;
 use daybook_server::auth::{Scope, Trust};
 use daybook_server::checkpoint::{Signer, Verifier};
 use serde_json::{Value, json};
@@ -84,4 +85,23 @@ async fn an_operator_gets_a_signed_checkpoint() {
     // It opens nothing.
     api.get("/auth/me").token(signed).expect(401).await;
     api.get("/checkpoint").token(&user_token("ann")).expect(403).await;
+}
+
+#[tokio::test]
+async fn refused_items_of_a_batch_and_the_key_that_sent_them_are_written_down() {
+    let auth = Auth::Trust(Box::new(Trust::secret(SECRET)));
+    let keys = Some(Pepper::new(b"0123456789abcdef0123456789abcdef"));
+    let api = Api::with(Settings { auth, keys, ..Settings::default() }).await;
+    let body = json!({"name": "ann only", "scopes": ["feed:write"], "users": ["ann"]});
+    let admin = service_token(&[Scope::Admin]);
+    let key = api.post("/keys", body.to_string()).token(&admin).expect(201).await.json();
+    let item = |user: &str| json!({"user_id": user, "transaction_type": "card", "amount": 1});
+    let batch = json!([item("ann"), item("bob"), item("eve")]).to_string();
+    let secret = key["secret"].as_str().expect("a secret");
+    let answer = api.post("/transactions/batch", batch).token(secret).expect(200).await.json();
+    assert_eq!(answer["failed"], 2, "{answer}");
+    let found = refusals(&api).await;
+    let note = &found.first().expect("a note")["note"];
+    let told = ["status", "code", "count", "key_id"].map(|name| note[name].clone());
+    assert_eq!(told, [json!(403), json!("NOT_YOUR_USER"), json!(2), key["key_id"].clone()]);
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use daybook_core::UserId;
-use daybook_server::auth::{Scope, Subject, issue};
+use daybook_server::app::{Auth, Settings, now};
+use daybook_server::auth::{Scope, Subject, Trust, issue};
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
 use crate::support::{Api, SECRET, service_token, user_token};
@@ -83,6 +85,31 @@ async fn a_bad_token_is_401_and_never_falls_back_to_the_parameter() {
     }
     let api = Api::guarded().await;
     api.get("/auth/me").header("authorization", &format!("bearer {good}")).expect(200).await;
+}
+
+#[tokio::test]
+async fn clocks_may_differ_by_the_leeway_and_no_more() {
+    let exact = Trust { leeway: Duration::ZERO, ..Trust::secret(SECRET) };
+    let auth = Auth::Trust(Box::new(exact));
+    let exact = Api::with(Settings { auth, ..Settings::default() }).await;
+    let usual = Api::guarded().await;
+    let now = now().seconds();
+    for (mut claims, statuses) in [
+        (json!({"exp": now + 600}), [200, 200]),
+        (json!({"exp": now - 10}), [200, 401]),
+        (json!({"exp": now - 60}), [401, 401]),
+        (json!({"exp": now + 600, "nbf": now - 10}), [200, 200]),
+        (json!({"exp": now + 600, "nbf": now + 25}), [200, 401]),
+        (json!({"exp": now + 600, "nbf": now + 60}), [401, 401]),
+    ] {
+        claims["sub"] = json!("ann");
+        let key = EncodingKey::from_secret(SECRET);
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("signed");
+        for (api, status) in [&usual, &exact].into_iter().zip(statuses) {
+            let answer = api.get("/auth/me").token(&token).send().await;
+            assert_eq!(answer.status.as_u16(), status, "{claims}: {}", answer.text());
+        }
+    }
 }
 
 #[tokio::test]

@@ -225,3 +225,17 @@ async fn an_open_server_answers_to_names_of_this_machine_only() {
     let call = guarded.get("/transactions").header("host", "books.example");
     call.token(&user_token("ann")).expect(200).await;
 }
+
+/// A proxy on this machine asks by a name of this machine, for whoever reaches the proxy.
+#[tokio::test]
+async fn a_development_server_is_not_for_those_behind_a_proxy() {
+    let api = Api::new().await;
+    for name in ["forwarded", "x-forwarded-for", "x-real-ip", "via"] {
+        let call = api.get("/transactions?user_id=ann").header(name, "192.0.2.1");
+        assert_eq!(call.expect(403).await.json()["code"], "PASSED_ON", "{name}");
+    }
+    // With tokens it does not matter who passes requests on.
+    let api = guarded(listed(&[])).await;
+    let token = user_token("ann");
+    api.get("/transactions").token(&token).header("via", "1.1 a").expect(200).await;
+}

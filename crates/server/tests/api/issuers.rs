@@ -1,21 +1,26 @@
 //! Tokens of other issuers: their keys in files, and key sets that are fetched.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use daybook_server::app::{Auth, Settings};
 use daybook_server::auth::{Algorithm, KeySet, PublicKey, Trust};
+use futures_util::stream;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm as Theirs, EncodingKey, Header};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::support::Api;
+use crate::support::{Api, SECRET, user_token};
 
 const RSA: &str = include_str!("../data/rsa-private.pem");
 const RSA_PUBLIC: &str = include_str!("../data/rsa-public.pem");
@@ -75,6 +80,12 @@ async fn each_key_accepts_what_its_owner_signs() {
     api.post("/auth/token", r#"{"user_id":"ann"}"#).expect(403).await;
 }
 
+/// A token whose head names an extension as critical (RFC 7515, 4.1.11).
+fn critical() -> String {
+    let header = Header { crit: Some(vec!["b64".to_owned()]), ..Header::new(Theirs::RS256) };
+    jsonwebtoken::encode(&header, &ann(), &rsa()).expect("signed")
+}
+
 #[tokio::test]
 async fn what_looks_like_a_token_is_none() {
     let api = trusting(public_keys()).await;
@@ -95,9 +106,30 @@ async fn what_looks_like_a_token_is_none() {
         ),
         ("another algorithm of the same key", sign(Theirs::RS512, None, &rsa(), &ann())),
         ("a stranger's secret", sign(Theirs::HS256, None, &EncodingKey::from_secret(b""), &ann())),
+        ("something must be understood that is not", critical()),
         ("too long", format!("{good}{}", "A".repeat(20_000))),
     ] {
         assert_eq!(me(&api, &token).await, (401, "INVALID_TOKEN".to_owned()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_key_is_no_secret_where_there_is_one_too() {
+    let api = trusting(Trust { secret: Some(SECRET.to_vec()), ..public_keys() }).await;
+    let shared =
+        |secret: &[u8]| sign(Theirs::HS256, None, &EncodingKey::from_secret(secret), &ann());
+    let own = [(Theirs::RS256, rsa()), (Theirs::ES256, ec()), (Theirs::EdDSA, ed())];
+    let own = own.map(|(algorithm, key)| sign(algorithm, None, &key, &ann()));
+    for token in own.into_iter().chain([shared(SECRET)]) {
+        assert_eq!(me(&api, &token).await, (200, String::new()));
+    }
+    for pem in [RSA_PUBLIC, EC_PUBLIC, ED_PUBLIC] {
+        let text: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = STANDARD.decode(&text).expect("base64");
+        for secret in [pem.as_bytes(), pem.trim().as_bytes(), text.as_bytes(), der.as_slice()] {
+            let refused = (401, "INVALID_TOKEN".to_owned());
+            assert_eq!(me(&api, &shared(secret)).await, refused, "{pem}");
+        }
     }
 }
 
@@ -203,6 +235,8 @@ enum Behaviour {
     Text(String),
     Fails,
     Hangs,
+    /// Sends good keys, and then a space every now and then for ever.
+    Drips(Value),
     Sends(String),
 }
 
@@ -260,10 +294,30 @@ async fn respond(how: Behaviour) -> Response {
             tokio::time::sleep(Duration::from_secs(60)).await;
             StatusCode::OK.into_response()
         }
+        Behaviour::Drips(keys) => {
+            let set = json!({ "keys": keys }).to_string();
+            let parts = stream::unfold(Some(set), |set: Option<String>| async move {
+                let part = match set {
+                    Some(set) => set,
+                    None => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        " ".to_owned()
+                    }
+                };
+                Some((Ok::<_, Infallible>(part), None))
+            });
+            Body::from_stream(parts).into_response()
+        }
         Behaviour::Sends(elsewhere) => {
             (StatusCode::FOUND, [(header::LOCATION, elsewhere)]).into_response()
         }
     }
+}
+
+/// A good key set, made larger by so many bytes that say nothing.
+fn padded(keys: &Value, bytes: usize) -> Behaviour {
+    let text = json!({ "keys": keys, "padding": "x".repeat(bytes) });
+    Behaviour::Text(text.to_string())
 }
 
 /// A public key as it stands in a key set.
@@ -316,6 +370,7 @@ async fn an_issuer_that_misbehaves_changes_nothing() {
     let one = sign(Theirs::EdDSA, Some("one"), &ed(), &ann());
     let two = sign(Theirs::RS256, Some("two"), &rsa(), &ann());
     assert_eq!(me(&api, &one).await.0, 200);
+    let good = json!([jwk("two", Theirs::RS256, &rsa())]);
     let secret = json!({"kty": "oct", "kid": "two", "k": "c2VjcmV0", "alg": "HS256"});
     let mut encrypts = jwk("two", Theirs::RS256, &rsa());
     encrypts["use"] = json!("enc");
@@ -323,7 +378,7 @@ async fn an_issuer_that_misbehaves_changes_nothing() {
         ("fails", Behaviour::Fails),
         ("is no key set", Behaviour::Text("<html>".to_owned())),
         ("is empty", Behaviour::Keys(json!([]))),
-        ("is huge", Behaviour::Text(format!("{{\"keys\":[{}]}}", " ".repeat(1 << 20)))),
+        ("is huge", padded(&good, 256 * 1024)),
         ("lies about a secret", Behaviour::Keys(json!([secret]))),
         ("has a key for something else", Behaviour::Keys(json!([encrypts]))),
         ("sends elsewhere", Behaviour::Sends(other.url.clone())),
@@ -335,6 +390,9 @@ async fn an_issuer_that_misbehaves_changes_nothing() {
         assert_eq!(me(&api, &one).await.0, 200, "{what}: the last good set counts");
     }
     assert_eq!(other.asked(), 0);
+    // With less padding the same keys are taken.
+    issuer.becomes(padded(&good, 200 * 1024));
+    assert_eq!(me(&api, &two).await.0, 200);
 }
 
 #[tokio::test]
@@ -372,4 +430,38 @@ async fn an_issuer_that_hangs_keeps_nobody_waiting_for_long() {
     let two = sign(Theirs::RS256, Some("two"), &rsa(), &ann());
     let waited = tokio::time::timeout(Duration::from_secs(20), me(&api, &two)).await;
     assert_eq!(waited.expect("an answer").0, 401);
+}
+
+#[tokio::test]
+async fn a_key_set_that_never_ends_is_cut_by_the_time_limit() {
+    let issuer = Issuer::start(Behaviour::Keys(json!([jwk("one", Theirs::EdDSA, &ed())]))).await;
+    let api = issuer.trusted().await;
+    let one = sign(Theirs::EdDSA, Some("one"), &ed(), &ann());
+    assert_eq!(me(&api, &one).await.0, 200);
+    issuer.becomes(Behaviour::Drips(json!([jwk("two", Theirs::RS256, &rsa())])));
+    let two = sign(Theirs::RS256, Some("two"), &rsa(), &ann());
+    let waited = tokio::time::timeout(Duration::from_secs(20), me(&api, &two)).await;
+    assert_eq!(waited.expect("an answer").0, 401);
+    assert_eq!(issuer.asked(), 2);
+    assert_eq!(me(&api, &one).await.0, 200, "the last good set counts");
+}
+
+#[tokio::test]
+async fn an_issuer_that_refuses_connections_is_away_for_its_own_tokens_only() {
+    // What is bound and does not listen refuses, and nobody else gets its port.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let url = format!("http://{}/keys", socket.local_addr().expect("an address"));
+    let key_set = KeySet { pause: Duration::ZERO, ..KeySet::at(url.parse().expect("a URL")) };
+    let trust = Trust { key_set: Some(key_set), ..Trust::secret(SECRET) };
+    let api = trusting(trust).await;
+    let one = sign(Theirs::EdDSA, Some("one"), &ed(), &ann());
+    for _ in 0..2 {
+        let asked = api.get("/auth/me").token(&one).expect(503);
+        let answer = tokio::time::timeout(Duration::from_secs(3), asked).await.expect("at once");
+        assert_eq!(answer.code(), "ISSUER_AWAY");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(me(&api, &user_token("ann")).await.0, 200);
+    drop(socket);
 }

@@ -37,7 +37,7 @@ async fn a_key_is_shown_once_and_opens_what_its_scopes_say() {
     let made = answer.json();
     let (id, secret) = (text(&made, "key_id"), text(&made, "secret"));
     assert_eq!(answer.header("location"), Some(format!("/api/v1/keys/{id}").as_str()));
-    assert!(secret.starts_with(text(&made, "prefix")) && secret.len() == 64, "{secret}");
+    assert!(secret.starts_with(text(&made, "prefix")) && secret.len() == 75, "{secret}");
 
     api.post("/transactions", ITEM).token(secret).expect(201).await;
     api.get("/transactions?user_id=ann").header("x-api-key", secret).expect(200).await;
@@ -250,4 +250,34 @@ async fn when_a_key_was_last_used_is_written_down() {
     api.app.note_keys().await;
     assert!(shown().await.is_string());
     api.get("/keys").token(&user_token("ann")).expect(403).await;
+}
+
+/// A script whose look-up came back empty must not make a key for everybody.
+#[tokio::test]
+async fn a_key_is_not_narrowed_to_nothing() {
+    let api = api().await;
+    for field in ["users", "accounts"] {
+        let body = json!({"name": "n", "scopes": ["feed:read"], field: []}).to_string();
+        let answer = api.post("/keys", body).token(&admin()).expect(422).await.json();
+        assert_eq!(answer["errors"][0]["code"], "EMPTY", "{answer}");
+    }
+    let body = json!({"name": "n", "scopes": ["feed:read"], "users": null});
+    make(&api, &body).await;
+}
+
+/// Whoever makes up keys costs no look at the store.
+#[tokio::test]
+async fn a_key_that_nobody_made_is_refused_before_the_store_is_asked() {
+    let api = api().await;
+    let made = make(&api, &json!({"name": "n", "scopes": ["feed:read"]})).await;
+    let secret = text(&made, "secret");
+    api.get("/auth/me").token(secret).expect(200).await;
+    let (id, rest) = secret["dbk_".len()..].split_once('_').expect("two parts");
+    let other = format!("dbk_{}_{rest}", id.chars().rev().collect::<String>());
+    let foreign = Pepper::new(b"another pepper of another deployment").mint().secret;
+    api.app.store().close().await;
+    for credential in [other.as_str(), &foreign, &format!("dbk_{id}_{}", "A".repeat(54))] {
+        let answer = api.get("/auth/me").token(credential).expect(401).await.json();
+        assert_eq!(answer["code"], "INVALID_TOKEN");
+    }
 }

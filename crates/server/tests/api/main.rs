@@ -1,5 +1,6 @@
 //! The real router over a real store: in a temporary file, or in a database of the test's own when
-//! TEST_STORE=postgres says so. The modules mirror the URL tree.
+//! TEST_STORE=postgres says so. With TEST_SEALED=1 every store seals what is sensitive. The modules
+//! mirror the URL tree.
 
 #![expect(
     clippy::expect_used,
@@ -30,9 +31,11 @@ mod logs;
 mod matrix;
 mod operations;
 mod rate;
+mod sealing;
 mod search;
 mod serving;
 mod statistics;
+mod stolen;
 mod support;
 mod sync;
 mod tls;

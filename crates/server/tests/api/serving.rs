@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use daybook_server::Listener;
 use daybook_server::app::{App, Settings};
+use daybook_server::http::Names;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -85,7 +86,8 @@ async fn a_request_over_a_socket_is_answered() {
 async fn a_request_counts_for_the_address_of_its_connection() {
     let (mut rate, _) = crate::rate::rate(60);
     rate.address.reads = 1;
-    let server = server(Settings { rate: Some(rate), ..Settings::default() }).await;
+    let settings = Settings { rate: Some(rate), names: Names::Any, ..Settings::default() };
+    let server = server(settings).await;
     let request =
         "GET /nowhere HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
     let mut stream = server.connect().await;

@@ -15,8 +15,9 @@ use bytes::Bytes;
 use daybook_core::UserId;
 use daybook_server::app::{App, Auth, Settings};
 use daybook_server::auth::{self, Scope, Subject, Trust};
+use daybook_server::keyring::KeySource;
 use daybook_server::work::Settler;
-use daybook_store::{Options, Store};
+use daybook_store::{MasterKey, Masters, Options, Sealing, Store};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,6 +27,8 @@ use tower::ServiceExt;
 use crate::database::{self, Database};
 
 pub const SECRET: &[u8] = b"a secret for tests, and for nothing else";
+/// The master key of stores that seal.
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub struct Api {
     pub app: App,
@@ -58,9 +61,30 @@ impl Place {
         }
     }
 
-    /// Opens the store that is there.
+    /// Opens the store that is there; it seals when the environment says that all do.
     pub async fn open(&self) -> Arc<dyn Store> {
-        daybook_store::open(&self.url, Options::default()).await.expect("a new store")
+        match std::env::var("TEST_SEALED").as_deref() {
+            Ok("1") => self.open_sealed().await,
+            Ok("0") | Err(_) => self.open_plain().await,
+            Ok(other) => panic!("TEST_SEALED is 0 or 1, not {other}"),
+        }
+    }
+
+    /// Opens the store, which keeps everything as it is sent.
+    pub async fn open_plain(&self) -> Arc<dyn Store> {
+        self.open_with(Options::default()).await
+    }
+
+    /// Opens the store, which seals what is sensitive.
+    pub async fn open_sealed(&self) -> Arc<dyn Store> {
+        let current = MasterKey::from_base64(MASTER_KEY).expect("a master key");
+        let masters = Masters { current, older: Vec::new() };
+        let sealing = Sealing { masters, secrets: Arc::default(), searched: false };
+        self.open_with(Options { sealing: Some(sealing), ..Options::default() }).await
+    }
+
+    async fn open_with(&self, options: Options) -> Arc<dyn Store> {
+        daybook_store::open(&self.url, options).await.expect("a new store")
     }
 }
 
@@ -82,6 +106,15 @@ impl Api {
         LOGGING.call_once(log_by_thread);
         let place = Place::new().await;
         Self::over(place.open().await, settings, place)
+    }
+
+    /// A server over a store that seals what is sensitive.
+    pub async fn sealed(settings: Settings) -> Self {
+        LOGGING.call_once(log_by_thread);
+        let master = serde_json::from_value(json!(MASTER_KEY)).expect("a text");
+        let settings = Settings { masters: Some(KeySource::Text(master)), ..settings };
+        let place = Place::new().await;
+        Self::over(place.open_sealed().await, settings, place)
     }
 
     /// A server over this store.
