@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
+use daybook_core::EventSeq;
+use daybook_server::app;
 use daybook_server::checkpoint::{Checkpoint, Signer};
 use daybook_server::config::Config;
+use serde::Deserialize;
 
 use crate::output::{say, usage};
+use crate::remote;
 use crate::settings::{Settings, open_existing};
 
 const EXAMPLES: &str = "Examples:
@@ -16,8 +21,9 @@ const EXAMPLES: &str = "Examples:
   daybook checkpoint --key checkpoint.pem > checkpoint-$(date +%F)
   daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
 
-Keep checkpoints where whoever can write to the store cannot. A server that uses the store gives
-one at GET /api/v1/checkpoint.";
+Keep checkpoints where whoever can write to the store cannot. A server that holds the store is asked
+for what it has, with a token that `secret` signs or that DAYBOOK_TOKEN is; it gives signed ones too,
+at GET /api/v1/checkpoint.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -42,12 +48,31 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn sign(config: &Config, signer: &Signer) -> anyhow::Result<String> {
-    let store = open_existing(config).await?;
-    let seq = store.seq();
-    let link = store.link(seq).await;
-    store.close().await;
-    let Some(link) = link? else {
+    let newest = match open_existing(config).await {
+        Ok(store) => {
+            let seq = store.seq();
+            let link = store.link(seq).await;
+            store.close().await;
+            link?.map(|link| Checkpoint::new(seq, &link))
+        }
+        Err(error) if remote::is_held(&error) => ask(config).await?,
+        Err(error) => return Err(error),
+    };
+    let Some(newest) = newest else {
         anyhow::bail!("there is no event yet, so there is nothing to sign");
     };
-    Ok(signer.sign(&Checkpoint::new(seq, &link))?)
+    Ok(signer.sign(&newest)?)
+}
+
+/// Asks the server that has the store; who signs is this command all the same.
+async fn ask(config: &Config) -> anyhow::Result<Option<Checkpoint>> {
+    #[derive(Deserialize)]
+    struct Newest {
+        seq: EventSeq,
+        link: Option<String>,
+    }
+    let answer = remote::own(config)?.get(&["checkpoint"], None).await?;
+    let Newest { seq, link } =
+        serde_json::from_value(answer).context("the server does not say what it has")?;
+    Ok(link.map(|link| Checkpoint { seq, link, iat: app::now().seconds() }))
 }

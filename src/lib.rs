@@ -4,6 +4,7 @@
 mod ledger;
 mod output;
 mod panics;
+mod remote;
 mod settings;
 mod signal;
 

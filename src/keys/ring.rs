@@ -5,11 +5,11 @@ use daybook_core::UserId;
 use daybook_server::app::App;
 use daybook_server::client::Server;
 use daybook_server::config::Config;
-use daybook_store::Error;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::output::usage;
+use crate::remote;
 use crate::settings::{open_store, require_existing};
 
 pub enum Ring {
@@ -26,15 +26,15 @@ impl Ring {
         }
         require_existing(config)?;
         // Only the embedded store says itself that a server holds it.
-        if !config.store.starts_with("sqlite:") && TcpStream::connect(here(config)).await.is_ok() {
-            return Ok(Self::Server(Server::at(config, &url(config))?));
+        if !config.store.starts_with("sqlite:")
+            && TcpStream::connect(remote::place(config)).await.is_ok()
+        {
+            return Ok(Self::Server(remote::own(config)?));
         }
         match open_store(config).await {
             Ok(store) => Ok(Self::Store(Box::new(App::new(store, config.app_settings()?)?))),
-            Err(error) => match error.downcast_ref() {
-                Some(Error::Locked { .. }) => Ok(Self::Server(Server::at(config, &url(config))?)),
-                _ => Err(error),
-            },
+            Err(error) if remote::is_held(&error) => Ok(Self::Server(remote::own(config)?)),
+            Err(error) => Err(error),
         }
     }
 
@@ -96,15 +96,4 @@ impl Ring {
             app.store().close().await;
         }
     }
-}
-
-/// Where a server with this configuration is reached on this machine.
-fn here(config: &Config) -> String {
-    let listen = &config.listen;
-    listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
-}
-
-fn url(config: &Config) -> String {
-    let scheme = if config.tls_files().is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", here(config))
 }

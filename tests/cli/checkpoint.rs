@@ -1,6 +1,7 @@
 //! `daybook checkpoint`, and `daybook verify` with one.
 
 use crate::folder::{Folder, bodies};
+use crate::serve::Server;
 use crate::stores::On;
 
 const PRIVATE: &str = include_str!("../../crates/server/tests/data/ed-private.pem");
@@ -19,6 +20,22 @@ fn signed() -> Folder {
     let signed = folder.ok(&["checkpoint", "--key", "key.pem"]);
     folder.write("checkpoint", signed);
     folder
+}
+
+#[test]
+fn a_server_that_holds_the_store_is_asked_for_what_it_has() {
+    let folder = Folder::on(On::Sqlite);
+    folder.write("key.pem", PRIVATE);
+    folder.write("public.pem", PUBLIC);
+    folder.write("items", bodies("ann", 0..5));
+    folder.ok(&["import", "items"]);
+    let secret = format!("secret = \"{}\"\n", SECRET.1);
+    folder.write("daybook.toml", &secret);
+    let server = Server::start(&folder, &[]);
+    folder.write("daybook.toml", format!("listen = \"{}\"\n{secret}", server.address));
+    folder.write("checkpoint", folder.ok(&["checkpoint", "--key", "key.pem"]));
+    assert_eq!(server.terminate(), Some(0));
+    folder.ok(VERIFY);
 }
 
 const VERIFY: &[&str] = &["verify", "--checkpoint", "checkpoint", "--public-key", "public.pem"];

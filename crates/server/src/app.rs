@@ -70,6 +70,8 @@ pub struct Settings {
     pub batches_max: usize,
     /// Connections that may be open at the same time; the others wait to be accepted.
     pub connections_max: usize,
+    /// Connections that one address may have of them; one more is ended at once.
+    pub connections_each_max: usize,
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
     /// How much callers may ask for; `None` is without limit.
@@ -119,6 +121,7 @@ impl Default for Settings {
             concurrency_max: 1_024,
             batches_max: 4,
             connections_max: 8_192,
+            connections_each_max: 4_096,
             drain: Duration::from_secs(30),
             rate: None,
             ledger: Ledger::default(),

@@ -89,6 +89,7 @@ pub struct Limits {
     pub concurrency: usize,
     pub batches: usize,
     pub connections: usize,
+    pub connections_each: usize,
     /// 0 is not at all.
     pub start_wait_s: u64,
     pub drain_s: u64,
@@ -318,6 +319,7 @@ impl Config {
             concurrency_max: limits.concurrency,
             batches_max: limits.batches,
             connections_max: limits.connections,
+            connections_each_max: limits.connections_each,
             drain: Duration::from_secs(limits.drain_s),
             rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
@@ -507,8 +509,12 @@ mod tests {
             )
         );
         assert_eq!(
-            (ours.batches_max, ours.request_timeout, ours.read_timeout, ours.drain),
-            (theirs.batches_max, theirs.request_timeout, theirs.read_timeout, theirs.drain)
+            (ours.connections_each_max, ours.batches_max),
+            (theirs.connections_each_max, theirs.batches_max)
+        );
+        assert_eq!(
+            (ours.request_timeout, ours.read_timeout, ours.drain),
+            (theirs.request_timeout, theirs.read_timeout, theirs.drain)
         );
         assert_eq!(ours.ledger, theirs.ledger);
         assert!(ours.rate.is_none() && theirs.rate.is_none());

@@ -1,6 +1,7 @@
 //! Daybook over HTTP: the application that handlers reach into, every route, and the loop that
 //! serves them. Only this crate knows HTTP.
 
+mod addresses;
 pub mod app;
 pub mod auth;
 pub mod checkpoint;

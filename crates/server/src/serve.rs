@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use crate::addresses::Addresses;
 use crate::app::App;
 use crate::http::is_this_machine;
 use crate::tls::Tls;
@@ -88,6 +89,7 @@ pub async fn serve(
         router: crate::http::router(app.clone()),
         builder: builder(app.settings().read_timeout),
         places: Arc::new(Semaphore::new(app.settings().connections_max)),
+        addresses: Arc::new(Addresses::new(&app)),
         connections: TaskTracker::new(),
         stop: stop.clone(),
         cut: CancellationToken::new(),
@@ -127,6 +129,7 @@ struct Server {
     router: Router,
     builder: Builder<TokioExecutor>,
     places: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
     connections: TaskTracker,
     /// Finish what is in work.
     stop: CancellationToken,
@@ -173,11 +176,15 @@ impl Server {
                     continue;
                 }
             };
+            let Some(share) = self.addresses.enter(peer.ip()) else {
+                tracing::debug!(%peer, "too many connections of one address; ended");
+                continue;
+            };
             let (server, tls) = (self.clone(), listener.tls.clone());
             self.connections.spawn(async move {
                 let connection = server.connection(stream, peer, tls.as_deref());
                 server.cut.run_until_cancelled(connection).await;
-                drop(place);
+                drop((place, share));
             });
         }
     }

@@ -2,7 +2,7 @@
 //! names, the one that the last of them heard from.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::header::FORWARDED;
@@ -67,6 +67,15 @@ fn bits_of(address: IpAddr) -> (u32, u128) {
     }
 }
 
+/// The first address of what counts as one: of IPv6 a network of 64 bits, which one customer has
+/// (RFC 6177) with any address in it.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
 /// Where the proxies of a deployment say whom they heard from. Only one header is looked at: the
 /// other may be the client's own, passed on unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +119,8 @@ impl Proxies {
         client
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    /// Whether an address is a trusted proxy's.
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }
 

@@ -10,6 +10,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::answer::{COMMIT_SEQ, REPLAYED};
 use super::books::MIN_COMMIT_SEQ;
 use super::budget;
+use super::caller::API_KEY;
 use super::error::Error;
 use super::observe::{PROCESS_TIME, REQUEST_ID};
 use super::request::IDEMPOTENCY_KEY;
@@ -30,8 +31,9 @@ const TOLD: [(HeaderName, HeaderValue); 5] = [
 
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-const ASKED: [HeaderName; 9] = [
+const ASKED: [HeaderName; 10] = [
     header::AUTHORIZATION,
+    API_KEY,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,

@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use metrics::Counter;
 use parking_lot::Mutex;
 
+use super::address::network;
 use super::caller::Caller;
 use super::error::{Error, Result};
 use crate::auth::{Identity, Subject};
@@ -128,13 +129,9 @@ impl Meter {
     /// # Errors
     /// When its budget is used up.
     pub fn pay_as_address(&self, request: &Request) -> Result<()> {
-        match self.limits.address(request) {
+        match self.limits.address(request).map(network) {
             Some(IpAddr::V4(v4)) => self.pay(Party::Address, [b"4", &v4.octets()]),
-            // One customer has a network of 64 bits (RFC 6177), and any address in it.
-            Some(IpAddr::V6(v6)) => {
-                let network = (v6.to_bits() >> 64).to_be_bytes();
-                self.pay(Party::Address, [b"6", &network])
-            }
+            Some(IpAddr::V6(v6)) => self.pay(Party::Address, [b"6", &v6.octets()]),
             None => self.pay(Party::Address, [b"", b""]),
         }
     }

@@ -1,12 +1,13 @@
 //! The OpenAPI document and two ways to read it, neither of which needs the internet.
 
+use super::caller::API_KEY;
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use tower::util::MapResponseLayer;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, tag::TagBuilder};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -48,6 +49,8 @@ pub fn base() -> OpenApi {
         .description(Some(ABOUT));
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("JWT".to_owned());
+    let key = "An API key, for those who cannot send it behind `Bearer`.";
+    let key = ApiKeyValue::with_description(API_KEY.as_str(), key);
     let tag =
         |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
     OpenApiBuilder::new()
@@ -55,12 +58,14 @@ pub fn base() -> OpenApi {
         .components(Some(
             ComponentsBuilder::new()
                 .security_scheme("bearer", SecurityScheme::Http(bearer))
+                .security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)))
                 .response_from::<super::schema::RateLimited>()
                 .build(),
         ))
         // A development server lets callers in without a token.
         .security(Some([
             SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []),
+            SecurityRequirement::new::<_, [&str; 0], &str>("key", []),
             SecurityRequirement::default(),
         ]))
         .tags(Some([

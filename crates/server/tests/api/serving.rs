@@ -270,6 +270,31 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
 }
 
 #[tokio::test]
+async fn one_address_does_not_get_all_connections() {
+    let server = server(Settings { connections_each_max: 3, ..Settings::default() }).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(server.connect().await);
+    }
+    let mut one_more = server.connect().await;
+    assert_eq!(one_more.read(&mut [0; 1]).await.expect("it is ended"), 0);
+    drop(held.pop());
+    // As soon as one has ended, another may begin.
+    loop {
+        let mut stream = server.connect().await;
+        if stream.write_all(post(BODY, BODY.len()).as_bytes()).await.is_err() {
+            continue;
+        }
+        let answer = read_all(&mut stream).await;
+        if !answer.is_empty() {
+            assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+            break;
+        }
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_client_that_takes_nothing_is_let_go() {
     let server = server(impatient()).await;
     let mut stream = server.connect().await;
