@@ -349,6 +349,9 @@ impl Store for Postgres {
     async fn shred(&self, user: UserId) -> Result<u64> {
         let shred = async move |conn: &Conn, _: &Ring| ring::shred(conn, &user).await;
         let destroyed = self.writer()?.run(move |writing| writing.in_turn(shred)).await?;
+        if let Some(seal) = self.seal() {
+            seal.known.forget();
+        }
         ring::clean(&self.pool.write().await?).await;
         Ok(destroyed)
     }

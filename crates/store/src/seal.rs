@@ -5,6 +5,7 @@
 
 pub mod cipher;
 mod data_key;
+mod known;
 pub mod mark;
 mod master;
 mod open;
@@ -21,6 +22,7 @@ use daybook_core::{Json, Secrets};
 use parking_lot::RwLock;
 
 pub use self::data_key::{DataKey, DataKeys};
+pub use self::known::{Known, Moment};
 pub use self::master::{BadMasterKey, MasterKey, Masters};
 pub use self::open::{Keys, Sealed, sealed_paths};
 pub use self::ring::{MasterStatus, Named, RingStatus};
@@ -49,6 +51,7 @@ pub struct Seal {
     masters: RwLock<Arc<Masters>>,
     secrets: Arc<Secrets>,
     searched: bool,
+    pub known: Known,
 }
 
 impl Seal {
@@ -59,7 +62,8 @@ impl Seal {
             Some(named) => Arc::new(secrets.and(&named.secrets)),
             None => secrets,
         };
-        Self { masters: RwLock::new(Arc::new(masters)), secrets, searched }
+        let known = Known::default();
+        Self { masters: RwLock::new(Arc::new(masters)), secrets, searched, known }
     }
 
     /// The names of the fields that deployments added, as books keep them.

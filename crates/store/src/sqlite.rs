@@ -94,8 +94,7 @@ impl Sqlite {
         &self,
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let seal = self.seal.clone();
-        self.pool.run(move |conn| ring::opened(conn, seal.as_deref(), question(conn)?)).await
+        self.pool.run(opening(self.seal.clone(), question)).await
     }
 
     /// As [`Sqlite::ask`], for a question that is known to be short.
@@ -103,8 +102,19 @@ impl Sqlite {
         &self,
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let seal = self.seal.clone();
-        self.pool.run_quick(move |conn| ring::opened(conn, seal.as_deref(), question(conn)?)).await
+        self.pool.run_quick(opening(self.seal.clone(), question)).await
+    }
+}
+
+/// A question, with what is sealed in its answer opened.
+fn opening<T: Sealed, Q: FnOnce(&Connection) -> Result<T>>(
+    seal: Option<Arc<Seal>>,
+    question: Q,
+) -> impl FnOnce(&Connection) -> Result<T> + use<T, Q> {
+    move |conn| {
+        let Some(seal) = seal else { return question(conn) };
+        let read = seal.known.now();
+        ring::opened(conn, &seal, question(conn)?, read)
     }
 }
 
@@ -132,10 +142,11 @@ impl Store for Sqlite {
         let question = move |conn: &Connection| {
             let mut query = query;
             if let Some(seal) = seal.filter(|seal| seal.needs_key(&query)) {
+                let read = seal.known.now();
                 // The books first: whatever is sealed in what is read of them has its key in what
                 // is read of the ring afterwards.
                 read::user_number(conn, &query.user_id)?;
-                if let Some(key) = ring::live(conn, &seal, query.user_id.as_str())? {
+                if let Some(key) = ring::live(conn, &seal, query.user_id.as_str(), read)? {
                     seal.blind(&mut query, &key);
                 }
             }

@@ -1,11 +1,14 @@
 //! Whether a token is good, and whom it speaks for.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_core::UserId;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, Validation};
+use lru::LruCache;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::jwks::{Jwks, KeySet};
@@ -68,6 +71,14 @@ impl Trust {
     }
 }
 
+/// Tokens that are remembered, at up to some kilobytes each.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+/// The longest token that is remembered, in bytes.
+const REMEMBERED_BYTES_MAX: usize = 4 * 1024;
+/// How long a good token is not checked again, in seconds: the longest that a key counts here after
+/// its issuer has withdrawn it from the key set that is in use.
+const REMEMBERED_S: i64 = 10;
+
 /// Checks tokens.
 pub struct Checker {
     secret: Option<DecodingKey>,
@@ -77,6 +88,9 @@ pub struct Checker {
     rules: Vec<(Algorithm, Validation)>,
     user_claims: Vec<String>,
     scope_claims: Vec<String>,
+    /// What good tokens said, and until when that counts, in seconds since 1970. Only the whole token
+    /// finds it, by a hash that nobody outside can make.
+    good: Mutex<LruCache<Box<str>, (Identity, i64)>>,
 }
 
 impl Checker {
@@ -111,6 +125,7 @@ impl Checker {
             rules: trust.algorithms.iter().map(of).collect(),
             user_claims: trust.user_claims.clone(),
             scope_claims: trust.scope_claims.clone(),
+            good: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         })
     }
 
@@ -122,6 +137,22 @@ impl Checker {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::Invalid);
         }
+        let now = crate::app::now().seconds();
+        if let Some((identity, until)) = self.good.lock().get(token)
+            && now < *until
+        {
+            return Ok(identity.clone());
+        }
+        let (identity, end) = self.verify(token).await?;
+        if token.len() <= REMEMBERED_BYTES_MAX {
+            let until = end.min(now + REMEMBERED_S);
+            self.good.lock().put(token.into(), (identity.clone(), until));
+        }
+        Ok(identity)
+    }
+
+    /// Checks a token; says also when it ends.
+    async fn verify(&self, token: &str) -> Result<(Identity, i64), BadToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
         // What must be understood (RFC 7515, 4.1.11) is not.
         if header.crit.is_some() {
@@ -132,7 +163,7 @@ impl Checker {
         let (_, rules) = rules.ok_or(BadToken::Invalid)?;
         if algorithm == Algorithm::Hs256 {
             let secret = self.secret.as_ref().ok_or(BadToken::Invalid)?;
-            return self.identity(&claims(token, rules, secret)?);
+            return self.told(&claims(token, rules, secret)?);
         }
         let id = header.kid.as_deref();
         if let Some(found) = self.by_any(&self.keys, token, (algorithm, rules), id) {
@@ -150,7 +181,7 @@ impl Checker {
         token: &str,
         (algorithm, rules): (Algorithm, &Validation),
         id: Option<&str>,
-    ) -> Option<Result<Identity, BadToken>> {
+    ) -> Option<Result<(Identity, i64), BadToken>> {
         // A key checks the one algorithm of its kind: a public key never counts as a secret.
         let fits = |key: &&PublicKey| {
             let named = key.id.as_deref().zip(id);
@@ -158,8 +189,15 @@ impl Checker {
         };
         keys.iter().filter(fits).find_map(|key| match claims(token, rules, &key.key) {
             Err(BadToken::Invalid) => None,
-            claims => Some(claims.and_then(|claims| self.identity(&claims))),
+            claims => Some(claims.and_then(|claims| self.told(&claims))),
         })
+    }
+
+    /// Whom a token speaks for, and when it ends; one that does not end at a whole second is over for
+    /// whoever would remember it.
+    fn told(&self, claims: &Map<String, Value>) -> Result<(Identity, i64), BadToken> {
+        let end = claims.get("exp").and_then(Value::as_i64);
+        Ok((self.identity(claims)?, end.unwrap_or(0)))
     }
 
     fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, BadToken> {

@@ -1,4 +1,5 @@
-//! The ring of keys in a schema of its own, which a dump of the books leaves out. It changes in a
+//! The ring of keys in a schema of its own, which a dump of the books leaves out. Another process may
+//! destroy keys, so every question asks for them; what is in memory only saves to unwrap them. It changes in a
 //! transaction that has the turn of a commit, so that nothing is sealed by a key that is destroyed
 //! at the same time.
 
@@ -108,22 +109,25 @@ async fn ask(conn: &Conn, sql: &str, params: &[&dyn super::param::Param]) -> Res
 pub async fn keys(conn: &Conn, seal: &Seal, numbers: &BTreeSet<i64>) -> Result<Keys> {
     let sql = "select key, owner, master, wrapped from daybook_keys.keys where key = any($1)";
     let numbers: Vec<i64> = numbers.iter().copied().collect();
-    seal.keys(ask(conn, sql, &[&numbers]).await?)
+    let read = seal.known.now();
+    seal.keys(ask(conn, sql, &[&numbers]).await?, read)
 }
 
 /// All keys that a user ever had; none where nothing is sealed.
 pub async fn of_owner(conn: &Conn, seal: Option<&Seal>, owner: &UserId) -> Result<Keys> {
     let Some(seal) = seal else { return Ok(Keys::default()) };
     let sql = "select key, owner, master, wrapped from daybook_keys.keys where owner = $1";
-    seal.keys(ask(conn, sql, &[&owner.as_str()]).await?)
+    let read = seal.known.now();
+    seal.keys(ask(conn, sql, &[&owner.as_str()]).await?, read)
 }
 
 /// The key of a user by which values are sealed now.
-pub async fn live(conn: &Conn, seal: &Seal, owner: &str) -> Result<Option<DataKey>> {
+pub async fn live(conn: &Conn, seal: &Seal, owner: &str) -> Result<Option<Arc<DataKey>>> {
     let sql = "select key, owner, master, wrapped from daybook_keys.keys \
          where owner = any($1) and wrapped is not null";
+    let read = seal.known.now();
     let found = ask(conn, sql, &[&vec![owner]]).await?;
-    found.first().map_or(Ok(None), |kept| seal.data_key(kept))
+    found.first().map_or(Ok(None), |kept| seal.data_key(kept, read))
 }
 
 /// Opens what an answer has sealed.
@@ -154,6 +158,7 @@ impl Ring {
         let sql = "select key, owner, master, wrapped from daybook_keys.keys \
              where owner = any($1) and wrapped is not null";
         let names: Vec<&str> = owners.iter().map(String::as_str).collect();
+        let read = self.seal.known.now();
         let mut found = ask(conn, sql, &[&names]).await?;
         let known: BTreeSet<&str> = found.iter().map(|kept| kept.owner.as_str()).collect();
         let unknown = names.into_iter().filter(|name| !known.contains(name));
@@ -163,7 +168,7 @@ impl Ring {
         }
         let mut keys = DataKeys::new();
         for kept in &found {
-            if let Some(key) = self.seal.data_key(kept)? {
+            if let Some(key) = self.seal.data_key(kept, read)? {
                 keys.insert(kept.owner.clone(), key);
             }
         }

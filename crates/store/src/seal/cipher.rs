@@ -1,5 +1,7 @@
 //! AES-256-GCM (NIST SP 800-38D) with a random nonce for each text.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
@@ -15,7 +17,7 @@ impl Cipher {
 
     /// Seals a text that opens only with the same `bound`.
     pub fn seal(&self, bound: &[u8], text: &[u8]) -> Result<Vec<u8>> {
-        self.seal_with(random()?, bound, text)
+        self.seal_with(nonce()?, bound, text)
     }
 
     fn seal_with(&self, nonce: [u8; NONCE_LEN], bound: &[u8], text: &[u8]) -> Result<Vec<u8>> {
@@ -27,14 +29,38 @@ impl Cipher {
     }
 
     /// The text; `None` when it was sealed by another key, bound to something else, or changed.
-    pub fn open(&self, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        let mut text = Zeroizing::new(sealed.to_vec());
+    pub fn open(&self, bound: &[u8], sealed: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
+        let mut text = Zeroizing::new(sealed);
+        let (nonce, sealed) = text.split_first_chunk_mut::<NONCE_LEN>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(bound), &mut text).ok()?.len();
-        text.truncate(length);
+        let length = self.0.open_in_place(nonce, Aad::from(bound), sealed).ok()?.len();
+        text.truncate(NONCE_LEN + length);
+        text.drain(..NONCE_LEN);
         Some(text)
     }
+}
+
+/// Nonces that are asked for at once: the generator reads the hardware's randomness for each call,
+/// which takes longer than sealing a value.
+const NONCES: usize = 64;
+
+thread_local! {
+    /// Random bytes, of which each is used once, from the end.
+    static RANDOM: RefCell<Vec<[u8; NONCE_LEN]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A random nonce that nobody had before.
+fn nonce() -> Result<[u8; NONCE_LEN]> {
+    RANDOM.with_borrow_mut(|left| {
+        if let Some(nonce) = left.pop() {
+            return Ok(nonce);
+        }
+        let mut more = [[0; NONCE_LEN]; NONCES];
+        aws_lc_rs::rand::fill(more.as_flattened_mut()).map_err(failed)?;
+        left.extend(more);
+        let nonce = left.pop();
+        nonce.ok_or_else(|| failed(aws_lc_rs::error::Unspecified))
+    })
 }
 
 /// Random bytes from the system's generator.

@@ -1,6 +1,7 @@
 //! The key of a user: what it seals, and how equal values are found without opening any.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
@@ -12,7 +13,7 @@ use super::mark::{Field, Mark};
 use crate::{Error, Result};
 
 /// Keys by their owners.
-pub type DataKeys = HashMap<String, DataKey>;
+pub type DataKeys = HashMap<String, Arc<DataKey>>;
 
 /// The key of a user, taken apart by what it is for.
 pub struct DataKey {
@@ -35,8 +36,8 @@ impl DataKey {
     }
 
     /// The JSON text of a value; `None` when it was not sealed for this field by this key.
-    pub fn open(&self, field: &Field, mark: &Mark) -> Option<Zeroizing<String>> {
-        let mut bytes = self.cipher.open(&field.bound(), &mark.sealed)?;
+    pub fn open(&self, field: &Field, mark: Mark) -> Option<Zeroizing<String>> {
+        let mut bytes = self.cipher.open(&field.bound(), mark.sealed)?;
         String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Zeroizing::new)
     }
 

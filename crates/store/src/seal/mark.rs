@@ -65,6 +65,11 @@ impl Mark {
         format!("{RESERVED}{}.{}", self.number, URL_SAFE_NO_PAD.encode(&self.sealed))
     }
 
+    /// Takes the sealed value out.
+    pub fn take(&mut self) -> Self {
+        Self { number: self.number, sealed: std::mem::take(&mut self.sealed) }
+    }
+
     /// Reads the text of a JSON string; `None` when it is no mark. What begins as one and is none
     /// is damaged, because no client can send such a text.
     pub fn read(text: &str) -> Option<Self> {

@@ -56,7 +56,7 @@ impl MasterKey {
     /// The key of a user; `None` when it is another's, wrapped by another master, or changed.
     #[must_use]
     pub fn unwrap_key(&self, wrapped: &[u8], owner: &str) -> Option<Zeroizing<[u8; 32]>> {
-        let opened = self.cipher.open(owner.as_bytes(), wrapped)?;
+        let opened = self.cipher.open(owner.as_bytes(), wrapped.to_vec())?;
         Some(Zeroizing::new(opened.as_slice().try_into().ok()?))
     }
 }

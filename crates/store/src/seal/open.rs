@@ -16,11 +16,11 @@ use crate::{Changes, List, Page, Result};
 
 /// The keys that an answer needs, by their numbers; `None` for one that was destroyed.
 #[derive(Default)]
-pub struct Keys(pub HashMap<i64, Option<DataKey>>);
+pub struct Keys(pub HashMap<i64, Option<Arc<DataKey>>>);
 
 impl Keys {
     /// The JSON text of a value; `null` when its key was destroyed.
-    fn open(&self, field: &Field, mark: &Mark) -> Result<Zeroizing<String>> {
+    fn open(&self, field: &Field, mark: Mark) -> Result<Zeroizing<String>> {
         match self.0.get(&mark.number) {
             Some(Some(key)) => key.open(field, mark).ok_or_else(|| field.does_not_open()),
             Some(None) => Ok(Zeroizing::new("null".to_owned())),
@@ -99,13 +99,14 @@ impl Sealed for Event {
 
 /// A published body with its values; `None` when none is sealed.
 pub fn opened_body(body: &str, record: Uuid, keys: &Keys) -> Result<Option<String>> {
-    let places = mark::find(body)?;
+    let mut places = mark::find(body)?;
     if places.is_empty() {
         return Ok(None);
     }
     let mut texts = Vec::with_capacity(places.len());
-    for place in &places {
-        texts.push(keys.open(&Field { record, path: &place.path }, &place.mark)?);
+    for place in &mut places {
+        let mark = place.mark.take();
+        texts.push(keys.open(&Field { record, path: &place.path }, mark)?);
     }
     let parts = places.iter().zip(&texts);
     let opened = mark::replaced(body, parts.map(|(place, text)| (place.from, place.to, &***text)));
@@ -155,7 +156,7 @@ fn open_under(value: &mut Json, path: &mut String, record: Uuid, keys: &Keys) ->
         Json::String(text) if text.starts_with(RESERVED) => {
             let field = Field { record, path };
             let mark = Mark::read(text).ok_or_else(|| field.does_not_open())?;
-            let text = keys.open(&field, &mark)?;
+            let text = keys.open(&field, mark)?;
             *value = Json::parse(&text, usize::MAX).map_err(|_| field.does_not_open())?;
         }
         Json::Array(items) => {

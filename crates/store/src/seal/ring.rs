@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use daybook_core::Secrets;
 use uuid::Uuid;
 
 use super::data_key::DataKey;
+use super::known::Moment;
 use super::master::Masters;
 use super::{Keys, Seal, cipher};
 use crate::codec::{Columns, corrupt};
@@ -90,21 +92,26 @@ impl Seal {
         Ok(NewKey { owner: owner.to_owned(), master: masters.current.id().to_owned(), wrapped })
     }
 
-    /// A key, ready for use; `None` when it was destroyed.
-    pub fn data_key(&self, kept: &RingKey) -> Result<Option<DataKey>> {
+    /// A key that was read from the ring at a moment, ready for use; `None` when it was destroyed.
+    pub fn data_key(&self, kept: &RingKey, read: Moment) -> Result<Option<Arc<DataKey>>> {
         let Some(wrapped) = &kept.wrapped else { return Ok(None) };
+        if let Some(key) = self.known.same(kept) {
+            return Ok(Some(key));
+        }
         let masters = self.masters();
         let master = masters.by_id(&kept.master);
         let master = master.ok_or_else(|| unknown_masters([kept.master.clone()]))?;
         let key = master.unwrap_key(wrapped, &kept.owner).ok_or_else(|| Error::Corrupt {
             what: format!("the key {} in the ring does not unwrap", kept.number),
         })?;
-        DataKey::try_new(kept.number, &key).map(Some)
+        let key = Arc::new(DataKey::try_new(kept.number, &key)?);
+        self.known.keep(kept, &key, read);
+        Ok(Some(key))
     }
 
-    /// Keys, ready for use.
-    pub fn keys(&self, kept: impl IntoIterator<Item = RingKey>) -> Result<Keys> {
-        let ready = kept.into_iter().map(|kept| Ok((kept.number, self.data_key(&kept)?)));
+    /// Keys that were read from the ring at a moment, ready for use.
+    pub fn keys(&self, kept: impl IntoIterator<Item = RingKey>, read: Moment) -> Result<Keys> {
+        let ready = kept.into_iter().map(|kept| Ok((kept.number, self.data_key(&kept, read)?)));
         Ok(Keys(ready.collect::<Result<_>>()?))
     }
 

@@ -22,7 +22,7 @@ use crate::{Error, Options, Result};
 const QUEUE_MAX: usize = 4_096;
 /// The page cache of a reader for short questions, in KiB; what it does not hold the operating
 /// system does, at the cost of a system call.
-const QUICK_CACHE_KIB: i64 = 32 * 1024;
+const QUICK_CACHE_KIB: i64 = 48 * 1024;
 /// The page cache of a reader for long questions, which touch most pages once.
 const CACHE_KIB: i64 = 8 * 1024;
 /// How many steps of SQLite's machine lie between two looks at the clock.

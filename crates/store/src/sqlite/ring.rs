@@ -1,5 +1,5 @@
-//! The ring of keys in a file of its own beside the books. Only the writer changes it; readers
-//! have it attached, and look keys up anew in every question, so that none outlives its end.
+//! The ring of keys in a file of its own beside the books. Only the writer changes it; readers have it
+//! attached. Keys that are in memory are forgotten before anybody hears that some were destroyed.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::schema::beside;
 use crate::seal::ring::{RingKey, require_masters, require_same};
 use crate::seal::{
-    DataKey, DataKeys, Documents, Keys, Masters, Named, Owners, Plan, RingStatus, Seal, Sealed,
-    cipher,
+    DataKey, DataKeys, Documents, Keys, Masters, Moment, Named, Owners, Plan, RingStatus, Seal,
+    Sealed, cipher,
 };
 use crate::{Error, Options, Result};
 
@@ -127,30 +127,44 @@ fn kept(row: &Row) -> rusqlite::Result<RingKey> {
     Ok(RingKey { number, owner, master: row.get(2)?, wrapped: row.get(3)? })
 }
 
-/// The keys of these numbers, as far as there are such.
-pub fn keys(conn: &Connection, seal: &Seal, numbers: &BTreeSet<i64>) -> Result<Keys> {
-    let mut find = conn.prepare_cached(&format!("{KEY} where key = ?1"))?;
-    let mut found = Vec::with_capacity(numbers.len());
+/// The keys of these numbers, as far as there are such. Nobody else destroys any, so what is in memory
+/// need not be looked up. `read` is before the connection's transaction saw the ring.
+pub fn keys(conn: &Connection, seal: &Seal, numbers: &BTreeSet<i64>, read: Moment) -> Result<Keys> {
+    let mut keys = Keys::default();
     for number in numbers {
-        found.extend(find.query_row([number], kept).optional()?);
+        if let Some(key) = seal.known.by_number(*number) {
+            keys.0.insert(*number, Some(key));
+            continue;
+        }
+        let mut find = conn.prepare_cached(&format!("{KEY} where key = ?1"))?;
+        if let Some(kept) = find.query_row([number], kept).optional()? {
+            keys.0.insert(*number, seal.data_key(&kept, read)?);
+        }
     }
-    seal.keys(found)
+    Ok(keys)
 }
 
-/// The key of a user by which values are sealed now.
-pub fn live(conn: &Connection, seal: &Seal, owner: &str) -> Result<Option<DataKey>> {
+/// The key of an owner by which values are sealed now.
+pub fn live(
+    conn: &Connection,
+    seal: &Seal,
+    owner: &str,
+    read: Moment,
+) -> Result<Option<Arc<DataKey>>> {
+    if let Some(key) = seal.known.by_owner(owner) {
+        return Ok(Some(key));
+    }
     let sql = format!("{KEY} where owner = ?1 and wrapped is not null");
     let found = conn.prepare_cached(&sql)?.query_row([owner], kept).optional()?;
-    found.map_or(Ok(None), |kept| seal.data_key(&kept))
+    found.map_or(Ok(None), |kept| seal.data_key(&kept, read))
 }
 
 /// Opens what an answer has sealed.
-pub fn opened<T: Sealed>(conn: &Connection, seal: Option<&Seal>, mut found: T) -> Result<T> {
-    let Some(seal) = seal else { return Ok(found) };
+pub fn opened<T: Sealed>(conn: &Connection, seal: &Seal, mut found: T, read: Moment) -> Result<T> {
     let mut numbers = BTreeSet::new();
     found.keys(&mut numbers);
     if !numbers.is_empty() {
-        found.open(&keys(conn, seal, &numbers)?)?;
+        found.open(&keys(conn, seal, &numbers, read)?)?;
     }
     Ok(found)
 }
@@ -161,7 +175,7 @@ impl Ring {
     }
 
     pub fn opened<T: Sealed>(&self, found: T) -> Result<T> {
-        opened(&self.conn, Some(&self.seal), found)
+        opened(&self.conn, &self.seal, found, self.seal.known.now())
     }
 
     /// Seals what is to be written. The keys of new users are durable before anything is sealed by
@@ -195,10 +209,11 @@ impl Ring {
     }
 
     fn data_keys(&mut self, owners: &BTreeSet<String>) -> Result<DataKeys> {
+        let read = self.seal.known.now();
         let mut keys = DataKeys::new();
         let mut new = Vec::new();
         for owner in owners {
-            match live(&self.conn, &self.seal, owner)? {
+            match live(&self.conn, &self.seal, owner, read)? {
                 Some(key) => drop(keys.insert(owner.clone(), key)),
                 None => new.push(owner),
             }
@@ -218,7 +233,7 @@ impl Ring {
         }
         adding.commit()?;
         for owner in new {
-            let key = live(&self.conn, &self.seal, owner)?;
+            let key = live(&self.conn, &self.seal, owner, read)?;
             let key = key.ok_or_else(|| Error::Corrupt { what: "a key is gone".to_owned() })?;
             keys.insert(owner.clone(), key);
         }
@@ -279,6 +294,7 @@ impl Ring {
              where owner = ?1 and wrapped is not null",
             [user.as_str()],
         )?;
+        self.seal.known.forget();
         self.is_dirty |= destroyed > 0;
         self.clean();
         Ok(destroyed as u64)

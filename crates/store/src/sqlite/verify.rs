@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::ring;
 use crate::codec::sqlite::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
-use crate::seal::{Keys, Seal, Sealed};
+use crate::seal::{Keys, Moment, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{Progress, Result, Verified, postings};
 
@@ -20,8 +20,8 @@ struct Verify<'a> {
     conn: &'a Connection,
     found: Verified,
     findings: Findings,
-    /// `None` where sealed values are looked at as they are.
-    seal: Option<&'a Seal>,
+    /// `None` where sealed values are looked at as they are. And a moment before anything was read.
+    seal: Option<(&'a Seal, Moment)>,
     /// By row number: a sum over the words and places that the index should have; `None` where
     /// they follow from what cannot be opened.
     expected: HashMap<i64, Option<u64>>,
@@ -29,6 +29,7 @@ struct Verify<'a> {
 
 pub fn verify(conn: &Connection, seal: Option<&Seal>, progress: Progress<'_>) -> Result<Verified> {
     // One state of the books from the first look to the last.
+    let seal = seal.map(|seal| (seal, seal.known.now()));
     conn.execute_batch("begin")?;
     let (found, findings) = (Verified::default(), Findings::default());
     let mut verify = Verify { conn, found, findings, seal, expected: HashMap::new() };
@@ -140,21 +141,23 @@ impl Verify<'_> {
         let mut numbers = BTreeSet::new();
         item.keys(&mut numbers);
         let keys = match self.seal {
-            Some(seal) if !numbers.is_empty() => ring::keys(self.conn, seal, &numbers)?,
+            Some((seal, read)) if !numbers.is_empty() => {
+                ring::keys(self.conn, seal, &numbers, read)?
+            }
             _ => Keys::default(),
         };
-        Ok(seals::document(&mut self.findings, self.seal, item, &keys))
+        Ok(seals::document(&mut self.findings, self.seal.map(|(seal, _)| seal), item, &keys))
     }
 
     /// Opens every sealed value in the log.
     fn sealed_events(&mut self) -> Result<()> {
-        let Some(seal) = self.seal else { return Ok(()) };
+        let Some((seal, read)) = self.seal else { return Ok(()) };
         let sql = format!("select {EVENT} from events e where instr(e.body, '\"\\u0001') > 0");
         let mut select = self.conn.prepare(&sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let event = codec::event(row, None)?;
-            let opened = ring::opened(self.conn, Some(seal), event);
+            let opened = ring::opened(self.conn, seal, event, read);
             seals::opens(&mut self.findings, opened.map(|_| ()))?;
         }
         Ok(())
