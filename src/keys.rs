@@ -18,6 +18,9 @@ use crate::output::{count, note, progress, say, usage};
 use crate::settings::Settings;
 use ring::Ring;
 
+/// Steps in a row that may leave as many keys as there were before.
+const STEPS_WITHOUT_END_MAX: u32 = 20;
+
 const EXAMPLES: &str = "Examples:
   (umask 077; daybook keys generate > master.keys)
   DAYBOOK_ENCRYPTION_KEY_FILE=master.keys daybook serve
@@ -174,11 +177,17 @@ async fn rewrap(ring: &Ring, step: u32) -> anyhow::Result<()> {
     let others = masters(&status).filter(|master| master["is_current"] != true);
     let total: u64 = others.filter_map(|master| master["keys"].as_u64()).sum();
     let bar = progress("rewrapping", total);
-    let mut left = total;
+    let (mut left, mut steps_left) = (total, STEPS_WITHOUT_END_MAX);
     while left > 0 {
         let now = ring.rewrap(step).await?;
-        if now >= left {
-            bail!("{} keys are left, and none was rewrapped", count(now));
+        // Another server may go on making keys that an older master key wraps.
+        steps_left = if now < left { STEPS_WITHOUT_END_MAX } else { steps_left - 1 };
+        if steps_left == 0 {
+            bail!(
+                "{} keys are left, and there are always more: another server still uses an older \
+                 master key; send SIGHUP to it and run `daybook keys rewrap`",
+                count(now)
+            );
         }
         left = now;
         bar.set_position(total.saturating_sub(left));

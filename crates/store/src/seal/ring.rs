@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use daybook_core::Secrets;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::data_key::DataKey;
 use super::known::Moment;
@@ -87,25 +88,31 @@ impl Seal {
     /// A new key for a user, under the current master key.
     pub fn make_key(&self, owner: &str) -> Result<NewKey> {
         let masters = self.masters();
-        let key = zeroize::Zeroizing::new(cipher::random()?);
+        let key = Zeroizing::new(cipher::random()?);
         let wrapped = masters.current.wrap(&key, owner)?;
         Ok(NewKey { owner: owner.to_owned(), master: masters.current.id().to_owned(), wrapped })
     }
 
     /// A key that was read from the ring at a moment, ready for use; `None` when it was destroyed.
     pub fn data_key(&self, kept: &RingKey, read: Moment) -> Result<Option<Arc<DataKey>>> {
-        let Some(wrapped) = &kept.wrapped else { return Ok(None) };
         if let Some(key) = self.known.same(kept) {
             return Ok(Some(key));
         }
+        let Some(key) = self.unwrapped(kept)? else { return Ok(None) };
+        let key = Arc::new(DataKey::try_new(kept.number, &key)?);
+        self.known.keep(kept, &key, read);
+        Ok(Some(key))
+    }
+
+    /// What the ring keeps wrapped; `None` when it was destroyed.
+    fn unwrapped(&self, kept: &RingKey) -> Result<Option<Zeroizing<[u8; 32]>>> {
+        let Some(wrapped) = &kept.wrapped else { return Ok(None) };
         let masters = self.masters();
         let master = masters.by_id(&kept.master);
         let master = master.ok_or_else(|| unknown_masters([kept.master.clone()]))?;
         let key = master.unwrap_key(wrapped, &kept.owner).ok_or_else(|| Error::Corrupt {
             what: format!("the key {} in the ring does not unwrap", kept.number),
         })?;
-        let key = Arc::new(DataKey::try_new(kept.number, &key)?);
-        self.known.keep(kept, &key, read);
         Ok(Some(key))
     }
 
@@ -117,13 +124,8 @@ impl Seal {
 
     /// A key wrapped by the current master key instead of the one that wraps it now.
     pub fn rewrapped(&self, kept: &RingKey) -> Result<Option<NewKey>> {
-        let Some(wrapped) = &kept.wrapped else { return Ok(None) };
+        let Some(key) = self.unwrapped(kept)? else { return Ok(None) };
         let masters = self.masters();
-        let master = masters.by_id(&kept.master);
-        let master = master.ok_or_else(|| unknown_masters([kept.master.clone()]))?;
-        let key = master.unwrap_key(wrapped, &kept.owner).ok_or_else(|| Error::Corrupt {
-            what: format!("the key {} in the ring does not unwrap", kept.number),
-        })?;
         let wrapped = masters.current.wrap(&key, &kept.owner)?;
         let master = masters.current.id().to_owned();
         Ok(Some(NewKey { owner: kept.owner.clone(), master, wrapped }))

@@ -2,7 +2,7 @@
 
 use daybook_core::{Action, EventSeq, EventType, Note, Refusals, Subject, Submission};
 
-use crate::support::{Books, Fallible, On, change, user};
+use crate::support::{Books, Fallible, On, damage, user};
 
 crate::support::every_store! {
     the_first_broken_link_is_named,
@@ -13,19 +13,6 @@ crate::support::every_store! {
 
 const ITEM: &str = r#"{"user_id":"ana","transaction_type":"card","amount":10,
     "metadata":{"merchant_name":"Starbucks"}}"#;
-
-/// Changes the books behind the store's back.
-async fn damage(books: &Books, sql: &str) -> Fallible<()> {
-    let changed = match books.on {
-        On::Sqlite => books.file()?.execute(sql, [])? as u64,
-        On::Postgres | On::Pgbouncer => {
-            let url = books.url.split('?').next().unwrap_or_default();
-            change(url, sql).await?
-        }
-    };
-    assert_eq!(changed, 1, "{sql}");
-    Ok(())
-}
 
 /// What `verify` says of the chain.
 async fn broken(books: &Books) -> Fallible<Vec<String>> {

@@ -6,7 +6,7 @@ use daybook_core::{Patch, TransactionId};
 use daybook_store::{Error, MasterKey, Masters, Options, Sealing};
 
 use crate::database::connect;
-use crate::support::{Books, Fallible, On, change, texts, user};
+use crate::support::{Books, Fallible, On, damage, texts, user};
 
 crate::support::every_store! {
     sealed_items_are_answered_as_they_were_sent,
@@ -265,19 +265,6 @@ async fn master_keys_are_replaced_while_the_books_are_in_use(on: On) -> Fallible
     books.verified().await?;
     let gone = refusal(&mut books, options(masters(ONE, &[]))).await?;
     assert!(matches!(gone, Error::UnknownMasters { .. }), "{gone:?}");
-    Ok(())
-}
-
-/// Changes the books behind the store's back.
-pub async fn damage(books: &Books, sql: &str) -> Fallible<()> {
-    let changed = match books.on {
-        On::Sqlite => books.file()?.execute(sql, [])? as u64,
-        On::Postgres | On::Pgbouncer => {
-            let url = books.url.split('?').next().unwrap_or_default();
-            change(url, sql).await?
-        }
-    };
-    assert_eq!(changed, 1, "{sql}");
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use daybook_core::{Action, EventSeq, KeyId, NewKey};
 use daybook_store::{Error, Options};
 
 use crate::sealing::{
-    ITEM, ONE, TWO, books, damage, has, masters, metadata, options, reopen, sealing, stolen,
+    ITEM, ONE, TWO, books, has, masters, metadata, options, reopen, sealing, stolen,
 };
-use crate::support::{Books, Fallible, On, read, user};
+use crate::support::{Books, Fallible, On, damage, read, user};
 
 crate::support::every_store! {
     no_letter_of_a_sealed_value_can_be_changed_unseen,

@@ -406,3 +406,16 @@ pub async fn change(url: &str, sql: &str) -> Fallible<u64> {
     }
     Ok(0)
 }
+
+/// Changes one row behind the store's back.
+pub async fn damage(books: &Books, sql: &str) -> Fallible<()> {
+    let changed = match books.on {
+        On::Sqlite => books.file()?.execute(sql, [])? as u64,
+        On::Postgres | On::Pgbouncer => {
+            let url = books.url.split('?').next().unwrap_or_default();
+            change(url, sql).await?
+        }
+    };
+    assert_eq!(changed, 1, "{sql}");
+    Ok(())
+}
