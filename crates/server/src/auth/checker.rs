@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_core::UserId;
 use jsonwebtoken::errors::ErrorKind;
@@ -75,9 +75,17 @@ impl Trust {
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 /// The longest token that is remembered, in bytes.
 const REMEMBERED_BYTES_MAX: usize = 4 * 1024;
-/// How long a good token is not checked again, in seconds: the longest that a key counts here after
-/// its issuer has withdrawn it from the key set that is in use.
+/// How long a good token is not checked again, in seconds.
 const REMEMBERED_S: i64 = 10;
+
+/// What a good token said.
+struct Remembered {
+    identity: Identity,
+    /// Until when it counts, in seconds since 1970.
+    until: i64,
+    /// Which key set it was checked by: an issuer may have withdrawn the key from the next one.
+    keys: Option<Instant>,
+}
 
 /// Checks tokens.
 pub struct Checker {
@@ -88,9 +96,8 @@ pub struct Checker {
     rules: Vec<(Algorithm, Validation)>,
     user_claims: Vec<String>,
     scope_claims: Vec<String>,
-    /// What good tokens said, and until when that counts, in seconds since 1970. Only the whole token
-    /// finds it, by a hash that nobody outside can make.
-    good: Mutex<LruCache<Box<str>, (Identity, i64)>>,
+    /// What good tokens said. Only the whole token finds it, by a hash that nobody outside can make.
+    good: Mutex<LruCache<Box<str>, Remembered>>,
 }
 
 impl Checker {
@@ -138,15 +145,18 @@ impl Checker {
             return Err(BadToken::Invalid);
         }
         let now = crate::app::now().seconds();
-        if let Some((identity, until)) = self.good.lock().get(token)
-            && now < *until
+        let keys = self.key_set.as_ref().and_then(|key_set| key_set.fetched());
+        if let Some(good) = self.good.lock().peek(token)
+            && now < good.until
+            && keys == good.keys
         {
-            return Ok(identity.clone());
+            return Ok(good.identity.clone());
         }
         let (identity, end) = self.verify(token).await?;
         if token.len() <= REMEMBERED_BYTES_MAX {
             let until = end.min(now + REMEMBERED_S);
-            self.good.lock().put(token.into(), (identity.clone(), until));
+            let good = Remembered { identity: identity.clone(), until, keys };
+            self.good.lock().put(token.into(), good);
         }
         Ok(identity)
     }

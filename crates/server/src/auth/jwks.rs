@@ -121,6 +121,11 @@ impl Jwks {
         known.fetched.is_some().then(|| Arc::clone(&known.keys))
     }
 
+    /// When the keys that are known were fetched.
+    pub fn fetched(&self) -> Option<Instant> {
+        self.known.read().fetched
+    }
+
     fn need(&self, wanted: Option<&str>) -> Need {
         let known = self.known.read();
         let lacks = |id: &str| !known.keys.iter().any(|key| key.id.as_deref() == Some(id));

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::DataKey;
 use super::ring::RingKey;
 
-/// Keys that are kept, at about one kilobyte each.
+/// Keys that are kept, at about one kilobyte each; the one that was read first makes room.
 const KEYS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// The keys that are in memory.
@@ -47,20 +47,20 @@ impl Known {
 
     /// The key of a number; only for whoever knows that it was not destroyed.
     pub fn by_number(&self, number: i64) -> Option<Arc<DataKey>> {
-        self.keys.lock().by_number.get(&number).map(|(key, _)| Arc::clone(key))
+        self.keys.lock().by_number.peek(&number).map(|(key, _)| Arc::clone(key))
     }
 
     /// The key that seals for an owner; only for whoever knows that it was not destroyed.
     pub fn by_owner(&self, owner: &str) -> Option<Arc<DataKey>> {
-        let mut keys = self.keys.lock();
-        let number = *keys.by_owner.get(owner)?;
-        keys.by_number.get(&number).map(|(key, _)| Arc::clone(key))
+        let keys = self.keys.lock();
+        let (key, _) = keys.by_number.peek(keys.by_owner.peek(owner)?)?;
+        Some(Arc::clone(key))
     }
 
     /// The key that the ring has, when it was unwrapped from the same before.
     pub fn same(&self, kept: &RingKey) -> Option<Arc<DataKey>> {
-        let mut keys = self.keys.lock();
-        let (key, wrapped) = keys.by_number.get(&kept.number)?;
+        let keys = self.keys.lock();
+        let (key, wrapped) = keys.by_number.peek(&kept.number)?;
         (Some(wrapped) == kept.wrapped.as_ref()).then(|| Arc::clone(key))
     }
 
