@@ -14,6 +14,9 @@ use super::PublicKey;
 
 /// How long an issuer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a token may wait for a key that a known set lacks: whoever makes up ids of keys has a place
+/// among the requests in work for so long.
+const PATIENCE_FOR_NEWS: Duration = Duration::from_secs(1);
 /// The largest key set that is read, in bytes; those of large issuers have ten kilobytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Keys of a set that are kept; each may have to be tried.
@@ -103,22 +106,31 @@ impl Jwks {
                     });
                 }
             }
+            Need::Key if self.fetched().is_none() => self.bring(wanted).await,
             Need::Key => {
-                let fetching = Arc::clone(&self.fetching).lock_owned().await;
-                // Whoever waited finds what the one before has brought.
-                if self.need(wanted) == Need::Key {
-                    let this = Arc::clone(self);
-                    // A task of its own, which goes on when the one who asked is gone.
-                    let fetched = tokio::spawn(async move {
-                        this.refresh().await;
-                        drop(fetching);
-                    });
-                    drop(fetched.await);
+                let bringing = self.bring(wanted);
+                if tokio::time::timeout(PATIENCE_FOR_NEWS, bringing).await.is_err() {
+                    tracing::debug!("the issuer takes long; the keys that are known count");
                 }
             }
         }
         let known = self.known.read();
         known.fetched.is_some().then(|| Arc::clone(&known.keys))
+    }
+
+    /// Fetches the keys, or waits for whoever does.
+    async fn bring(self: &Arc<Self>, wanted: Option<&str>) {
+        let fetching = Arc::clone(&self.fetching).lock_owned().await;
+        // Whoever waited finds what the one before has brought.
+        if self.need(wanted) == Need::Key {
+            let this = Arc::clone(self);
+            // A task of its own, which goes on when the one who asked is gone.
+            let fetched = tokio::spawn(async move {
+                this.refresh().await;
+                drop(fetching);
+            });
+            drop(fetched.await);
+        }
     }
 
     /// When the keys that are known were fetched.

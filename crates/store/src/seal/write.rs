@@ -93,7 +93,12 @@ impl Plan {
             if let (true, Some(owner)) = (change.opened, &account.user_id) {
                 owners.0.insert(account.id, owner.clone());
             }
-            if change.reformed && seal.has_any(Holder::Account, &account.metadata) {
+            if !change.reformed {
+                continue;
+            }
+            let has_secrets = seal.has_any(Holder::Account, &account.metadata);
+            told.insert(account.seq, has_secrets.then_some(Holder::Account));
+            if has_secrets {
                 let owner = account.user_id.as_ref().map_or(NOBODY, UserId::as_str);
                 let owner = plan.needs(owner);
                 plan.accounts.push((place, owner));
@@ -101,7 +106,9 @@ impl Plan {
         }
         for (place, change) in write.transfers.iter().enumerate() {
             let transfer = &change.transfer;
-            if seal.has_any(Holder::Transfer, &transfer.metadata) {
+            let has_secrets = seal.has_any(Holder::Transfer, &transfer.metadata);
+            told.insert(transfer.seq, has_secrets.then_some(Holder::Transfer));
+            if has_secrets {
                 let owner = owners.of_transfer(transfer.source, transfer.destination);
                 let owner = plan.needs(owner);
                 plan.transfers.push((place, owner));
@@ -282,24 +289,19 @@ impl Seal {
 
 /// What the record of an event is, when it has a secret.
 fn said(event: &Event, seal: &Seal) -> Result<Option<Holder>> {
-    let is_item = match event.subject {
-        Subject::Item(_) => true,
-        Subject::Transfer(_) | Subject::Account(_) => false,
+    let mut fields = Fields::parse(&event.body).map_err(|_| unreadable())?;
+    let holder = match event.subject {
+        Subject::Item(_) => {
+            // An event that an item is gone says nothing of it.
+            let Some(of) = fields.take("transaction_type") else { return Ok(None) };
+            let of: String = read(of)?;
+            Holder::Item(TransactionType::from_name(&of).ok_or_else(unreadable)?)
+        }
+        Subject::Transfer(_) => Holder::Transfer,
+        Subject::Account(_) => Holder::Account,
         Subject::Key(_) | Subject::Audit => return Ok(None),
     };
-    let mut fields = Fields::parse(&event.body).map_err(|_| unreadable())?;
-    let Some(metadata) = fields.take("metadata").filter(|metadata| metadata.get() != "{}") else {
-        return Ok(None);
-    };
-    let holder = if is_item {
-        let Some(of) = fields.take("transaction_type") else { return Ok(None) };
-        let of: &str = serde_json::from_str(of.get()).map_err(|_| unreadable())?;
-        Holder::Item(TransactionType::from_name(of).ok_or_else(unreadable)?)
-    } else if let Subject::Transfer(_) = event.subject {
-        Holder::Transfer
-    } else {
-        Holder::Account
-    };
+    let Some(metadata) = fields.take("metadata") else { return Ok(None) };
     let metadata = Json::from_raw(metadata, usize::MAX).map_err(|_| unreadable())?;
     Ok(seal.has_any(holder, &metadata).then_some(holder))
 }
