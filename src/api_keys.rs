@@ -1,20 +1,24 @@
-//! `daybook api-keys`: API keys of services, straight in the store.
+//! `daybook api-keys`: API keys of services, in the store or by way of the server that holds it.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args as ClapArgs, Subcommand};
+use daybook_core::limits::PAGE_SIZE_MAX;
 use daybook_core::{Action, KeyId, NewKey, Subject, Timestamp};
 use daybook_server::app;
 use daybook_server::auth::Scope;
 use daybook_server::auth::api_keys::{GRACE_MAX, Pepper, Shown};
+use daybook_server::client::Server;
 use daybook_server::config::Config;
 use daybook_store::Store;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::ledger::{Listing, Style, act, refused};
 use crate::output::{Column, note, usage};
+use crate::remote;
 use crate::settings::{Settings, open_existing, open_store};
 
 const EXAMPLES: &str = "Examples:
@@ -23,8 +27,8 @@ const EXAMPLES: &str = "Examples:
   daybook api-keys rotate 00f3c2a1b4d5e6f7 --grace 24h
   daybook api-keys revoke 00f3c2a1b4d5e6f7
 
-Needs `auth.key_secret` (DAYBOOK_AUTH_KEY_SECRET), the same that the server has. A file belongs to one
-process: while a server uses it, call POST /api/v1/keys of that server instead.";
+Needs `auth.key_secret` (DAYBOOK_AUTH_KEY_SECRET), the same that the server has. A server that holds the
+file is asked at its `listen` address, with a token that `secret` signs or that DAYBOOK_TOKEN is.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -116,11 +120,17 @@ const COLUMNS: &[Column] = &[
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let (config, style) = (settings.config()?, Style::of(args.json));
-    let store = match &args.command {
-        Command::Create(_) => open_store(&config).await?,
-        Command::List(_) | Command::Rotate(_) | Command::Revoke(_) => {
-            open_existing(&config).await?
+    let opened = match &args.command {
+        Command::Create(_) => open_store(&config).await,
+        Command::List(_) | Command::Rotate(_) | Command::Revoke(_) => open_existing(&config).await,
+    };
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) if remote::is_held(&error) => {
+            by_server(&remote::own(&config)?, &args.command, style).await?;
+            return Ok(ExitCode::SUCCESS);
         }
+        Err(error) => return Err(error),
     };
     let done = match &args.command {
         Command::Create(args) => create(&*store, &config, args, style).await,
@@ -137,6 +147,58 @@ fn pepper(config: &Config) -> anyhow::Result<Pepper> {
     config.key_pepper()?.ok_or_else(missing)
 }
 
+impl CreateArgs {
+    /// As the API takes it.
+    fn body(&self, at: Timestamp) -> Value {
+        // What is not narrowed is left out.
+        let users = Some(&self.user).filter(|users| !users.is_empty());
+        let accounts = Some(&self.account).filter(|accounts| !accounts.is_empty());
+        json!({
+            "name": self.name, "scopes": self.scope, "users": users, "accounts": accounts,
+            "expires_at": self.expires_in.map(|time| later(at, time)),
+        })
+    }
+}
+
+/// The same by way of a server.
+async fn by_server(server: &Server, command: &Command, style: Style) -> anyhow::Result<()> {
+    let key = match command {
+        Command::Create(args) => server.post(&["keys"], &[], Some(&args.body(app::now()))).await?,
+        Command::List(args) => return list_by_server(server, args, style).await,
+        Command::Rotate(args) => {
+            let grace =
+                json!({ "grace_seconds": args.grace()?.map_or(0, |grace| grace.as_secs()) });
+            let id = args.id.to_string();
+            server.post(&["keys", &id, "rotate"], &[], Some(&grace)).await?
+        }
+        Command::Revoke(args) => {
+            let id = args.id.to_string();
+            server.delete(&["keys", &id]).await?;
+            server.get(&["keys", &id], &[]).await?
+        }
+    };
+    say_key(&key.to_string(), key.get("secret").is_some(), style)
+}
+
+async fn list_by_server(server: &Server, args: &ListArgs, style: Style) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Page {
+        items: Vec<Value>,
+        next_cursor: Option<String>,
+        has_more: bool,
+    }
+    let mut listing = Listing::new(style, COLUMNS, args.limit);
+    let mut cursor = String::new();
+    while let Some(limit) = listing.wants() {
+        let limit = limit.min(PAGE_SIZE_MAX).to_string();
+        let page = server.get(&["keys"], &[("limit", &limit), ("cursor", &cursor)]).await?;
+        let page: Page = serde_json::from_value(page).context("the server lists no keys")?;
+        cursor = page.next_cursor.unwrap_or_default();
+        listing.say(page.items.iter().map(Value::to_string).collect(), page.has_more)?;
+    }
+    Ok(())
+}
+
 async fn create(
     store: &dyn Store,
     config: &Config,
@@ -145,14 +207,8 @@ async fn create(
 ) -> anyhow::Result<()> {
     let (minted, at) = (pepper(config)?.mint(), app::now());
     let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
-    // What is not narrowed is left out.
-    let users = Some(&args.user).filter(|users| !users.is_empty());
-    let accounts = Some(&args.account).filter(|accounts| !accounts.is_empty());
-    let body = json!({
-        "name": args.name, "scopes": args.scope, "users": users, "accounts": accounts,
-        "expires_at": args.expires_in.map(|time| later(at, time)),
-    });
-    let new = NewKey::parse(&body.to_string(), (minted.id, minted.hash), &known, at);
+    let body = args.body(at).to_string();
+    let new = NewKey::parse(&body, (minted.id, minted.hash), &known, at);
     let new = new.map_err(|rejection| refused(&rejection))?;
     show(store, Action::Issue(new), Some(&minted.secret), style).await
 }
@@ -169,17 +225,23 @@ async fn list(store: &dyn Store, args: &ListArgs, style: Style) -> anyhow::Resul
     Ok(())
 }
 
+impl RotateArgs {
+    fn grace(&self) -> anyhow::Result<Option<Duration>> {
+        if self.grace.is_some_and(|grace| grace > GRACE_MAX) {
+            return Err(usage("--grace: a secret opens for 7d at most after it was replaced"));
+        }
+        Ok(self.grace)
+    }
+}
+
 async fn rotate(
     store: &dyn Store,
     config: &Config,
     args: &RotateArgs,
     style: Style,
 ) -> anyhow::Result<()> {
-    if args.grace.is_some_and(|grace| grace > GRACE_MAX) {
-        return Err(usage("--grace: a secret opens for 7d at most after it was replaced"));
-    }
+    let until = args.grace()?.map(|grace| later(app::now(), grace));
     let minted = pepper(config)?.mint_again(args.id);
-    let until = args.grace.map(|grace| later(app::now(), grace));
     let action = Action::Renew { id: args.id, hash: minted.hash, until };
     show(store, action, Some(&minted.secret), style).await
 }
@@ -198,8 +260,12 @@ async fn show(
     let recorded = act(store, action).await?;
     let Subject::Key(id) = recorded.subject else { bail!("the store gave no answer") };
     let Some(key) = store.api_key(id).await? else { bail!("the store gave no answer") };
-    style.say(&serde_json::to_string(&Shown::of(&key, secret))?)?;
-    if secret.is_some() {
+    say_key(&serde_json::to_string(&Shown::of(&key, secret))?, secret.is_some(), style)
+}
+
+fn say_key(key: &str, has_secret: bool, style: Style) -> anyhow::Result<()> {
+    style.say(key)?;
+    if has_secret {
         note("keep the secret now: it is stored nowhere and shown never again");
     }
     Ok(())

@@ -71,7 +71,7 @@ async fn ask(config: &Config) -> anyhow::Result<Option<Checkpoint>> {
         seq: EventSeq,
         link: Option<String>,
     }
-    let answer = remote::own(config)?.get(&["checkpoint"], None).await?;
+    let answer = remote::own(config)?.get(&["checkpoint"], &[]).await?;
     let Newest { seq, link } =
         serde_json::from_value(answer).context("the server does not say what it has")?;
     Ok(link.map(|link| Checkpoint { seq, link, iat: app::now().seconds() }))

@@ -40,7 +40,7 @@ impl Ring {
 
     pub async fn status(&self) -> anyhow::Result<Value> {
         let app = match self {
-            Self::Server(server) => return Ok(server.get(&["keyring"], None).await?),
+            Self::Server(server) => return Ok(server.get(&["keyring"], &[]).await?),
             Self::Store(app) => app,
         };
         let ring = app.keyring().await?;
@@ -57,7 +57,7 @@ impl Ring {
         match self {
             Self::Store(app) => Ok(app.reload_masters().await?),
             Self::Server(server) => {
-                server.post(&["keyring", "rotate"], None).await?;
+                server.post(&["keyring", "rotate"], &[], None).await?;
                 Ok(())
             }
         }
@@ -68,7 +68,9 @@ impl Ring {
         match self {
             Self::Store(app) => Ok(app.rewrap_keys(limit).await?),
             Self::Server(server) => {
-                let answer = server.post(&["keyring", "rewrap"], Some(("limit", limit))).await?;
+                let limit = limit.to_string();
+                let limit = [("limit", limit.as_str())];
+                let answer = server.post(&["keyring", "rewrap"], &limit, None).await?;
                 answer
                     .get("left")
                     .and_then(Value::as_u64)
@@ -82,7 +84,7 @@ impl Ring {
         match self {
             Self::Store(app) => Ok(app.shred_user(UserId::parse(user).map_err(usage)?).await?),
             Self::Server(server) => {
-                let answer = server.post(&["users", user, "shred"], None).await?;
+                let answer = server.post(&["users", user, "shred"], &[], None).await?;
                 answer
                     .get("keys")
                     .and_then(Value::as_u64)

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::folder::{Folder, Ran};
+use crate::serve::Server;
 use crate::stores::{On, every_store};
 
 every_store! {
@@ -48,6 +49,28 @@ fn a_key_is_made_listed_rotated_and_revoked(on: On) {
             assert!(!file.windows(random.len()).any(|part| part == random.as_bytes()));
         }
     }
+}
+
+#[test]
+fn a_server_that_holds_the_store_makes_lists_rotates_and_revokes() {
+    let folder = Folder::new();
+    let configured = format!("secret = \"{0}\"\n[auth]\nkey_secret = \"{0}\"\n", SECRET.1);
+    folder.write("daybook.toml", &configured);
+    let server = Server::start(&folder, &[]);
+    folder.write("daybook.toml", format!("listen = \"{}\"\n{configured}", server.address));
+    let create = ["create", "--name", "billing", "--scope", "feed:read", "--user", "ann"];
+    let made = told(&folder, &[&create[..], &["--expires-in", "90d"]].concat());
+    let (id, first) = (made[0]["key_id"].as_str().unwrap(), made[0]["secret"].as_str().unwrap());
+    assert_eq!(made[0]["users"][0], "ann");
+    let rotated = told(&folder, &["rotate", id, "--grace", "24h"]);
+    assert_ne!(rotated[0]["secret"].as_str(), Some(first));
+    told(&folder, &create);
+    let listed = told(&folder, &["list", "--limit", "1"]);
+    assert_eq!((listed.len(), listed[0].get("secret")), (1, None));
+    assert_eq!(told(&folder, &["list"]).len(), 2);
+    assert!(told(&folder, &["revoke", id])[0]["revoked_at"].is_string());
+    keys(&folder, &["create", "--name", "a", "--scope", "root"]).fails(1, "is none of feed:read");
+    assert_eq!(server.terminate(), Some(0));
 }
 
 #[test]

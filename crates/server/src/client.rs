@@ -77,9 +77,9 @@ impl Server {
     pub async fn get(
         &self,
         path: &[&str],
-        parameter: Option<(&str, u32)>,
+        parameters: &[(&str, &str)],
     ) -> Result<Value, ClientError> {
-        self.send(Method::GET, path, parameter).await
+        self.send(Method::GET, path, parameters, None).await
     }
 
     /// Has something done at a path below `/api/v1`.
@@ -89,28 +89,41 @@ impl Server {
     pub async fn post(
         &self,
         path: &[&str],
-        parameter: Option<(&str, u32)>,
+        parameters: &[(&str, &str)],
+        body: Option<&Value>,
     ) -> Result<Value, ClientError> {
-        self.send(Method::POST, path, parameter).await
+        self.send(Method::POST, path, parameters, body).await
+    }
+
+    /// Ends what is at a path below `/api/v1`.
+    ///
+    /// # Errors
+    /// When the server is away or refuses.
+    pub async fn delete(&self, path: &[&str]) -> Result<Value, ClientError> {
+        self.send(Method::DELETE, path, &[], None).await
     }
 
     async fn send(
         &self,
         method: Method,
         path: &[&str],
-        parameter: Option<(&str, u32)>,
+        parameters: &[(&str, &str)],
+        body: Option<&Value>,
     ) -> Result<Value, ClientError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             // Percent-encodes what a name may hold.
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
-        if let Some((name, value)) = parameter {
-            url.query_pairs_mut().append_pair(name, &value.to_string());
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
         }
         let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
         }
         let away = |source| ClientError::Away { base: self.base.clone(), source };
         let answer = request.send().await.map_err(away)?;
