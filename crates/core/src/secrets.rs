@@ -9,7 +9,7 @@ use crate::transaction::TransactionType;
 
 /// Begins every text that a store keeps in the place of a sealed value, so that no text and no key
 /// that is sent may begin with it.
-pub const RESERVED: char = '\u{1}';
+pub const RESERVED: char = '\u{7f}';
 
 /// What has metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

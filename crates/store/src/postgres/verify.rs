@@ -15,6 +15,7 @@ use super::ring;
 use crate::codec::postgres::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
 use crate::postings::tsvector;
+use crate::seal::mark::BEGINNING;
 use crate::seal::{Keys, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{LedgerVerified, Progress, Result, Verified};
@@ -167,7 +168,7 @@ impl Verify<'_> {
         let Some(seal) = self.seal else { return Ok(()) };
         let page = format!(
             "select {EVENT} from events e where e.seq > $1 \
-             and strpos(e.body, '\"\\u0001') > 0 order by e.seq limit $2"
+             and strpos(e.body, '{BEGINNING}') > 0 order by e.seq limit $2"
         );
         let mut last = 0;
         loop {

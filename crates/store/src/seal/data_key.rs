@@ -6,10 +6,11 @@ use std::sync::Arc;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use daybook_core::search::blind_term;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
-use super::mark::{Field, Mark};
+use super::mark::{self, Mark};
 use crate::{Error, Result};
 
 /// Keys by their owners.
@@ -29,15 +30,20 @@ impl DataKey {
         Ok(Self { number, cipher, blind })
     }
 
-    /// Seals the JSON text of a value.
-    pub fn seal(&self, field: &Field, text: &str) -> Result<String> {
-        let sealed = self.cipher.seal(&field.bound(), text.as_bytes())?;
-        Ok(Mark { number: self.number, sealed }.to_text())
+    /// Seals the values of a record that stand at these paths, as the text of a JSON array; answers the
+    /// marks to put there.
+    pub fn seal(&self, record: Uuid, paths: &[String], values: &str) -> Result<Vec<String>> {
+        let bound = mark::bound(record, paths.iter().map(String::as_str));
+        let number = self.number;
+        let sealed = self.cipher.seal(&bound, values.as_bytes())?;
+        let others = (1..paths.len()).map(|index| Mark::One { number, index });
+        let marks = std::iter::once(Mark::All { number, sealed }).chain(others);
+        Ok(marks.map(|mark| mark.to_text()).collect())
     }
 
-    /// The JSON text of a value; `None` when it was not sealed for this field by this key.
-    pub fn open(&self, field: &Field, mark: Mark) -> Option<Zeroizing<String>> {
-        let mut bytes = self.cipher.open(&field.bound(), mark.sealed)?;
+    /// The text of a JSON array; `None` when it was not sealed for these places by this key.
+    pub fn open(&self, bound: &[u8], sealed: Vec<u8>) -> Option<Zeroizing<String>> {
+        let mut bytes = self.cipher.open(bound, sealed)?;
         String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Zeroizing::new)
     }
 

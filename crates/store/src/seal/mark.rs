@@ -1,4 +1,5 @@
-//! What stands in the place of a sealed value: a JSON string that no client can send.
+//! What stands in the place of a sealed value: a JSON string that no client can send. The sensitive values
+//! of a record are sealed together; the first mark of them has all, each other says which it is.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 
 /// How every mark begins in JSON text. In such text a quote within a string has a backslash before
 /// it, so this is found nowhere else but where a string begins.
-const BEGINNING: &str = "\"\\u0001";
+pub const BEGINNING: &str = "\"\u{7f}";
 
 /// The number of no key, so that what needs it does not open.
 const NO_KEY: i64 = -1;
@@ -32,49 +33,54 @@ pub fn record(subject: Subject) -> Option<Uuid> {
     }
 }
 
-/// Where a sealed value stands.
-pub struct Field<'a> {
-    pub record: Uuid,
-    /// In the record's published JSON.
-    pub path: &'a str,
+/// What values are bound to, so that they open in no other record and at no other places.
+pub fn bound<'a>(record: Uuid, paths: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(128);
+    bound.extend_from_slice(b"daybook seal v1");
+    bound.extend_from_slice(record.as_bytes());
+    for path in paths {
+        bound.extend_from_slice(&(path.len() as u64).to_be_bytes());
+        bound.extend_from_slice(path.as_bytes());
+    }
+    bound
 }
 
-impl Field<'_> {
-    /// What a value is bound to, so that it opens nowhere else.
-    pub fn bound(&self) -> Vec<u8> {
-        [b"daybook seal v1", self.record.as_bytes().as_slice(), self.path.as_bytes()].concat()
-    }
-
-    pub fn does_not_open(&self) -> Error {
-        Error::Corrupt {
-            what: format!("the sealed `{}` of {} does not open", self.path, self.record),
-        }
-    }
+/// That values of a record cannot be opened.
+pub fn does_not_open(record: Uuid, path: &str) -> Error {
+    Error::Corrupt { what: format!("the sealed `{path}` of {record} does not open") }
 }
 
-/// A sealed value, and the number of the key that sealed it.
-pub struct Mark {
-    pub number: i64,
-    /// The nonce, the ciphertext and the tag.
-    pub sealed: Vec<u8>,
+/// What stands in the place of a value, and the number of the key that sealed it.
+pub enum Mark {
+    /// All values of a record, of which this is the place of the first: the nonce, the ciphertext of a
+    /// JSON array, and the tag.
+    All { number: i64, sealed: Vec<u8> },
+    /// The place of another one, and which it is.
+    One { number: i64, index: usize },
 }
 
 impl Mark {
     /// The text of the JSON string.
     pub fn to_text(&self) -> String {
-        format!("{RESERVED}{}.{}", self.number, URL_SAFE_NO_PAD.encode(&self.sealed))
-    }
-
-    /// Takes the sealed value out.
-    pub fn take(&mut self) -> Self {
-        Self { number: self.number, sealed: std::mem::take(&mut self.sealed) }
+        match self {
+            Self::All { number, sealed } => {
+                format!("{RESERVED}{number}.{}", URL_SAFE_NO_PAD.encode(sealed))
+            }
+            Self::One { number, index } => format!("{RESERVED}{number}:{index}"),
+        }
     }
 
     /// Reads the text of a JSON string; `None` when it is no mark. What begins as one and is none
     /// is damaged, because no client can send such a text.
     pub fn read(text: &str) -> Option<Self> {
-        let (number, sealed) = text.strip_prefix(RESERVED)?.split_once('.')?;
-        Some(Self { number: number.parse().ok()?, sealed: URL_SAFE_NO_PAD.decode(sealed).ok()? })
+        let text = text.strip_prefix(RESERVED)?;
+        let end = text.find(['.', ':'])?;
+        let (number, rest) = text.split_at(end);
+        let number = number.parse().ok()?;
+        if let Some(sealed) = rest.strip_prefix('.') {
+            return Some(Self::All { number, sealed: URL_SAFE_NO_PAD.decode(sealed).ok()? });
+        }
+        Some(Self::One { number, index: rest.strip_prefix(':')?.parse().ok()? })
     }
 
     /// The key number of a JSON string that is a mark, without a look at the rest: that of no key
@@ -86,7 +92,7 @@ impl Mark {
 
 /// The number that a mark begins with.
 fn number(text: &str) -> i64 {
-    let number = text.split_once('.').and_then(|(number, _)| number.parse().ok());
+    let number = text.split_once(['.', ':']).and_then(|(number, _)| number.parse().ok());
     number.unwrap_or(NO_KEY)
 }
 
@@ -100,16 +106,15 @@ pub fn numbers(json: &str) -> impl Iterator<Item = i64> {
     json.split(BEGINNING).skip(1).map(number)
 }
 
-/// A mark in a JSON text: from where to where it stands, and at which path.
+/// Where a mark stands in a JSON text: from where to where, and at which path.
 pub struct Place {
     pub from: usize,
     pub to: usize,
     pub path: String,
-    pub mark: Mark,
 }
 
 /// Finds all marks in a JSON text, in order.
-pub fn find(json: &str) -> Result<Vec<Place>> {
+pub fn find(json: &str) -> Result<Vec<(Place, Mark)>> {
     let mut found = Vec::new();
     if may_be_in(json) {
         find_under(json, json, &mut String::new(), &mut found)?;
@@ -117,7 +122,12 @@ pub fn find(json: &str) -> Result<Vec<Place>> {
     Ok(found)
 }
 
-fn find_under(whole: &str, part: &str, path: &mut String, found: &mut Vec<Place>) -> Result<()> {
+fn find_under(
+    whole: &str,
+    part: &str,
+    path: &mut String,
+    found: &mut Vec<(Place, Mark)>,
+) -> Result<()> {
     match part.as_bytes().first() {
         Some(b'{') if may_be_in(part) => {
             for (key, value) in Fields::parse(part).map_err(|_| unreadable())?.0 {
@@ -140,7 +150,7 @@ fn find_under(whole: &str, part: &str, path: &mut String, found: &mut Vec<Place>
             let text: String = serde_json::from_str(part).map_err(|_| unreadable())?;
             let mark = Mark::read(&text).ok_or_else(unreadable)?;
             let (from, to) = place_of(whole, part);
-            found.push(Place { from, to, path: path.clone(), mark });
+            found.push((Place { from, to, path: path.clone() }, mark));
         }
         _ => {}
     }
@@ -179,19 +189,30 @@ mod tests {
 
     #[test]
     fn marks_are_found_where_they_stand_and_nowhere_else() {
-        let mark = Mark { number: 7, sealed: vec![1, 2, 3] };
-        let marked = serde_json::to_string(&mark.to_text()).expect("JSON");
-        let looks_so = r#"a \"\u00017.AQID\" b"#;
+        let mark = |mark: Mark| serde_json::to_string(&mark.to_text()).expect("JSON");
+        let all = mark(Mark::All { number: 7, sealed: vec![1, 2, 3] });
+        let one = mark(Mark::One { number: 7, index: 1 });
+        let looks_so = "a \\\"\u{7f}7.AQID\\\" b";
         let json = format!(
-            r#"{{"id":1,"metadata":{{"note":"{looks_so}","x":[{{"y":{marked}}},2]}},"display":{marked}}}"#
+            r#"{{"id":1,"metadata":{{"note":"{looks_so}","x":[{{"y":{all}}},{one}]}},"display":{all}}}"#
         );
         let found = find(&json).expect("JSON");
-        let paths: Vec<&str> = found.iter().map(|place| place.path.as_str()).collect();
-        assert_eq!(paths, ["metadata.x.y", "display"]);
-        assert!(found.iter().all(|place| json.get(place.from..place.to) == Some(marked.as_str())));
-        let parts = found.iter().map(|place| (place.from, place.to, "null"));
-        assert_eq!(replaced(&json, parts), json.replace(&marked, "null"));
-        assert_eq!(numbers(&json).filter(|number| *number == 7).count(), 3);
+        let paths: Vec<&str> = found.iter().map(|(place, _)| place.path.as_str()).collect();
+        assert_eq!(paths, ["metadata.x.y", "metadata.x", "display"]);
+        assert!(matches!(found[1].1, Mark::One { number: 7, index: 1 }));
+        let texts = found.iter().map(|(place, _)| json.get(place.from..place.to).expect("a place"));
+        assert!(texts.eq([all.as_str(), &one, &all]));
+        let parts = found.iter().map(|(place, _)| (place.from, place.to, "null"));
+        assert_eq!(replaced(&json, parts), json.replace(&all, "null").replace(&one, "null"));
+        assert_eq!(numbers(&json).filter(|number| *number == 7).count(), 4);
         assert!(find(r#"{"metadata":{}}"#).expect("JSON").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_mark_is_told_apart() {
+        for text in ["\u{7f}", "\u{7f}7", "\u{7f}x.AQID", "\u{7f}7.A", "\u{7f}7:x", "7.AQID"] {
+            assert!(Mark::read(text).is_none(), "{text}");
+        }
+        assert_eq!((Mark::number("\u{7f}x.AQID"), Mark::number("7.AQID")), (Some(NO_KEY), None));
     }
 }

@@ -7,11 +7,12 @@ use daybook_core::display::Display;
 use daybook_core::secrets::RESERVED;
 use daybook_core::transfer::Entry;
 use daybook_core::{Event, Holding, Json, Snapshot, Transaction, Transfer};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::data_key::DataKey;
-use super::mark::{self, Field, Mark};
+use super::mark::{self, Mark, Place};
 use crate::{Changes, List, Page, Result};
 
 /// The keys that an answer needs, by their numbers; `None` for one that was destroyed.
@@ -19,13 +20,38 @@ use crate::{Changes, List, Page, Result};
 pub struct Keys(pub HashMap<i64, Option<Arc<DataKey>>>);
 
 impl Keys {
-    /// The JSON text of a value; `null` when its key was destroyed.
-    fn open(&self, field: &Field, mark: Mark) -> Result<Zeroizing<String>> {
-        match self.0.get(&mark.number) {
-            Some(Some(key)) => key.open(field, mark).ok_or_else(|| field.does_not_open()),
-            Some(None) => Ok(Zeroizing::new("null".to_owned())),
-            None => Err(field.does_not_open()),
+    /// The JSON texts of the values of a record whose marks stand at these paths; `null` for those whose
+    /// key was destroyed.
+    fn open(&self, record: Uuid, places: Vec<(&str, Mark)>) -> Result<Vec<Zeroizing<String>>> {
+        let mut texts = Vec::with_capacity(places.len());
+        let mut places = places.into_iter().peekable();
+        while let Some((first, mark)) = places.next() {
+            let wrong = || mark::does_not_open(record, first);
+            let Mark::All { number, sealed } = mark else { return Err(wrong()) };
+            let mut paths = vec![first];
+            let follows = |(_, mark): &(&str, Mark), index: usize| match mark {
+                Mark::One { number: of, index: which } => *of == number && *which == index,
+                Mark::All { .. } => false,
+            };
+            while let Some((path, _)) = places.next_if(|place| follows(place, paths.len())) {
+                paths.push(path);
+            }
+            match self.0.get(&number).ok_or_else(wrong)? {
+                Some(key) => {
+                    let bound = mark::bound(record, paths.iter().copied());
+                    let opened = key.open(&bound, sealed).ok_or_else(wrong)?;
+                    let values: Vec<&RawValue> =
+                        serde_json::from_str(&opened).map_err(|_| wrong())?;
+                    if values.len() != paths.len() {
+                        return Err(wrong());
+                    }
+                    let own = |value: &&RawValue| Zeroizing::new(value.get().to_owned());
+                    texts.extend(values.iter().map(own));
+                }
+                None => texts.extend(paths.iter().map(|_| Zeroizing::new("null".to_owned()))),
+            }
         }
+        Ok(texts)
     }
 }
 
@@ -99,15 +125,13 @@ impl Sealed for Event {
 
 /// A published body with its values; `None` when none is sealed.
 pub fn opened_body(body: &str, record: Uuid, keys: &Keys) -> Result<Option<String>> {
-    let mut places = mark::find(body)?;
-    if places.is_empty() {
+    let found = mark::find(body)?;
+    if found.is_empty() {
         return Ok(None);
     }
-    let mut texts = Vec::with_capacity(places.len());
-    for place in &mut places {
-        let mark = place.mark.take();
-        texts.push(keys.open(&Field { record, path: &place.path }, mark)?);
-    }
+    let (places, marks): (Vec<Place>, Vec<Mark>) = found.into_iter().unzip();
+    let paths = places.iter().map(|place| place.path.as_str());
+    let texts = keys.open(record, paths.zip(marks).collect())?;
     let parts = places.iter().zip(&texts);
     let opened = mark::replaced(body, parts.map(|(place, text)| (place.from, place.to, &***text)));
     // What people read was computed from values that are gone; it is computed again without them.
@@ -148,34 +172,50 @@ pub fn sealed_paths(metadata: &Json) -> Vec<String> {
 }
 
 fn open_in(metadata: &mut Json, record: Uuid, keys: &Keys) -> Result<()> {
-    open_under(metadata, &mut String::from("metadata"), record, keys)
+    let mut found = Vec::new();
+    marks_in(metadata, &mut String::from("metadata"), &mut found);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut places = Vec::with_capacity(found.len());
+    for (path, text) in &found {
+        let mark = if let Json::String(text) = text { Mark::read(text) } else { None };
+        places.push((path.as_str(), mark.ok_or_else(|| mark::does_not_open(record, path))?));
+    }
+    let texts = keys.open(record, places)?;
+    for ((path, place), text) in found.into_iter().zip(&texts) {
+        *place = value(text).ok_or_else(|| mark::does_not_open(record, &path))?;
+    }
+    Ok(())
 }
 
-fn open_under(value: &mut Json, path: &mut String, record: Uuid, keys: &Keys) -> Result<()> {
+/// The marks in a value, in their order, with their paths.
+fn marks_in<'a>(value: &'a mut Json, path: &mut String, found: &mut Vec<(String, &'a mut Json)>) {
     match value {
-        Json::String(text) if text.starts_with(RESERVED) => {
-            let field = Field { record, path };
-            let mark = Mark::read(text).ok_or_else(|| field.does_not_open())?;
-            let text = keys.open(&field, mark)?;
-            *value = Json::parse(&text, usize::MAX).map_err(|_| field.does_not_open())?;
-        }
-        Json::Array(items) => {
-            for item in items {
-                open_under(item, path, record, keys)?;
-            }
-        }
+        Json::String(text) if !text.starts_with(RESERVED) => {}
+        Json::String(_) => found.push((path.clone(), value)),
+        Json::Array(items) => items.iter_mut().for_each(|item| marks_in(item, path, found)),
         Json::Object(entries) => {
             for (key, value) in entries {
                 let parent = path.len();
                 path.push('.');
                 path.push_str(key);
-                open_under(value, path, record, keys)?;
+                marks_in(value, path, found);
                 path.truncate(parent);
             }
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
-    Ok(())
+}
+
+/// Reads the JSON text of a value that was sealed.
+fn value(text: &str) -> Option<Json> {
+    // Most are texts without anything to unescape.
+    let plain = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match plain.filter(|plain| !plain.contains(['\\', '"'])) {
+        Some(plain) => Some(Json::String(plain.to_owned())),
+        None => Json::parse(text, usize::MAX).ok(),
+    }
 }
 
 impl<T: Sealed> Sealed for Option<T> {

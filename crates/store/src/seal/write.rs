@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::mark::{self, Field, record_of};
+use super::mark::{self, record_of};
 use super::{DataKey, DataKeys, Seal};
 use crate::{Error, Result};
 
@@ -243,16 +243,20 @@ impl Seal {
         metadata: &mut Json,
         key: &DataKey,
     ) -> Result<()> {
-        let mut sealed = Ok(());
+        let (mut paths, mut places) = (Vec::new(), Vec::new());
         self.secrets.visit(of, metadata, &mut |path, value| {
-            let path = format!("metadata.{path}");
-            let field = Field { record, path: &path };
-            match key.seal(&field, &value.to_string()) {
-                Ok(mark) => *value = Json::String(mark),
-                Err(error) => sealed = Err(error),
-            }
+            paths.push(format!("metadata.{path}"));
+            places.push(value);
         });
-        sealed
+        if places.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<String> = places.iter().map(ToString::to_string).collect();
+        let marks = key.seal(record, &paths, &format!("[{}]", values.join(",")))?;
+        for (place, mark) in places.into_iter().zip(marks) {
+            *place = Json::String(mark);
+        }
+        Ok(())
     }
 
     /// The body of a record, whose metadata may be sealed and written already. What people read is
@@ -276,8 +280,10 @@ impl Seal {
                     parts.push((from, to, metadata.to_string()));
                 }
                 ("display", _) => {
-                    let sealed = key.seal(&Field { record, path: "display" }, raw.get())?;
-                    parts.push((from, to, Json::String(sealed).to_string()));
+                    let values = format!("[{}]", raw.get());
+                    let marks = key.seal(record, &["display".to_owned()], &values)?;
+                    let text = |mark| Json::String(mark).to_string();
+                    parts.extend(marks.into_iter().map(|mark| (from, to, text(mark))));
                 }
                 _ => {}
             }

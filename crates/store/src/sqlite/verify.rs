@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::ring;
 use crate::codec::sqlite::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
+use crate::seal::mark::BEGINNING;
 use crate::seal::{Keys, Moment, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
 use crate::{Progress, Result, Verified, postings};
@@ -152,7 +153,7 @@ impl Verify<'_> {
     /// Opens every sealed value in the log.
     fn sealed_events(&mut self) -> Result<()> {
         let Some((seal, read)) = self.seal else { return Ok(()) };
-        let sql = format!("select {EVENT} from events e where instr(e.body, '\"\\u0001') > 0");
+        let sql = format!("select {EVENT} from events e where instr(e.body, '{BEGINNING}') > 0");
         let mut select = self.conn.prepare(&sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {

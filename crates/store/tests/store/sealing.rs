@@ -281,6 +281,11 @@ async fn what_was_changed_behind_our_back_is_named_and_never_shown(on: On) -> Fa
         "update transactions set metadata = (select o.metadata from transactions o \
              where o.seq = 2) where seq = 1"
             .to_owned(),
+        // Two values changed places.
+        format!(
+            "update transactions set metadata = replace(replace(replace({text}, '1:1', '1:9'), \
+             '1:2', '1:1'), '1:9', '1:2'){json} where seq = 1"
+        ),
         // The value of another field.
         format!(
             "update transactions set metadata = replace({text}, \
