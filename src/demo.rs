@@ -65,7 +65,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let effective = settings.without_store().load(own)?;
     start_log(&effective)?;
     let config = effective.config;
-    config.guard(Exposure::Guarded)?;
+    let warning = config.guard(Exposure::Guarded)?;
     let listener = match &args.listen {
         Some(address) => listen(address).await?,
         None => listen_near(&config.listen).await?,
@@ -80,6 +80,9 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     introduce(listener.local_addr()?)?;
+    if let Some(warning) = warning {
+        note(format_args!("warning: {warning}"));
+    }
     until_told(vec![listener], App::new(store, config.app_settings()?)?, Terminate::new()?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)

@@ -201,7 +201,7 @@ pub(crate) fn check_metadata(metadata: &Json) -> Vec<FieldError> {
         return error("METADATA_KEY", detail);
     }
     if !keeps_reserved_free(metadata) {
-        let detail = "no text and no key in metadata begins with the character U+0001";
+        let detail = "no text and no key in metadata begins with the character U+007F";
         return error("RESERVED", detail.to_owned());
     }
     Vec::new()

@@ -19,8 +19,8 @@ pub(crate) struct Addresses {
 impl Addresses {
     pub fn new(app: &App) -> Self {
         let settings = app.settings();
-        let proxies = settings.rate.as_ref().map(|rate| rate.proxies.clone());
-        Self { open: Mutex::default(), each_max: settings.connections_each_max, proxies }
+        let (each_max, proxies) = (settings.connections_each_max, settings.proxies.clone());
+        Self { open: Mutex::default(), each_max, proxies }
     }
 
     /// Counts a connection; `None` when its address has as many as one may have. Proxies have those of

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::auth::api_keys::{ApiKeys, Pepper};
 use crate::auth::{Checker, Signer, Trust};
 use crate::checkpoint;
+use crate::http::address::Proxies;
 use crate::http::budget::Limits;
 use crate::http::error::Error;
 use crate::http::{Names, Origins};
@@ -74,6 +75,8 @@ pub struct Settings {
     pub connections_each_max: usize,
     /// How long a stopping server waits for what it accepted.
     pub drain: Duration,
+    /// Proxies in front of the server, which have the connections of all who come by way of them.
+    pub proxies: Option<Proxies>,
     /// How much callers may ask for; `None` is without limit.
     pub rate: Option<Rate>,
     pub ledger: Ledger,
@@ -123,6 +126,7 @@ impl Default for Settings {
             connections_max: 8_192,
             connections_each_max: 4_096,
             drain: Duration::from_secs(30),
+            proxies: None,
             rate: None,
             ledger: Ledger::default(),
             origins: Origins::Listed(Vec::new()),

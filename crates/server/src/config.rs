@@ -321,6 +321,7 @@ impl Config {
             connections_max: limits.connections,
             connections_each_max: limits.connections_each,
             drain: Duration::from_secs(limits.drain_s),
+            proxies: Some(self.rate.proxies()),
             rate: self.rate.settings(is_open && !self.is_public()),
             ledger: self.ledger_settings(),
             origins: self.origins(),

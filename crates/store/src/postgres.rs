@@ -348,11 +348,17 @@ impl Store for Postgres {
 
     async fn shred(&self, user: UserId) -> Result<u64> {
         let shred = async move |conn: &Conn, _: &Ring| ring::shred(conn, &user).await;
-        let destroyed = self.writer()?.run(move |writing| writing.in_turn(shred)).await?;
-        if let Some(seal) = self.seal() {
-            seal.known.forget();
-        }
-        ring::clean(&self.pool.write().await?).await;
+        let seal = self.seal.clone();
+        // Also when nobody waits for the answer any more.
+        let shred = move |writing: &mut Writing| {
+            let destroyed = writing.in_turn(shred);
+            if let Some(seal) = seal {
+                seal.known.forget();
+            }
+            destroyed
+        };
+        let destroyed = self.writer()?.run(shred).await?;
+        ring::clean(self.pool.target()).await;
         Ok(destroyed)
     }
 

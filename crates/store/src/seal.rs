@@ -66,11 +66,6 @@ impl Seal {
         Self { masters: RwLock::new(Arc::new(masters)), secrets, searched, known }
     }
 
-    /// The names of the fields that deployments added, as books keep them.
-    pub fn fields(&self) -> String {
-        serde_json::Value::from_iter(self.secrets.names()).to_string()
-    }
-
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }

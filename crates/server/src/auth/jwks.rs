@@ -93,7 +93,8 @@ impl Jwks {
     }
 
     /// The keys that are known. Without the one that is wanted they are fetched first; when they
-    /// are only old, meanwhile. `None` when there have never been any.
+    /// are only old, meanwhile. `None` when there have never been any, or the issuer takes too long to
+    /// say whether there is the one that is wanted.
     pub async fn keys(self: &Arc<Self>, wanted: Option<&str>) -> Option<Arc<[PublicKey]>> {
         match self.need(wanted) {
             Need::Nothing => {}
@@ -109,9 +110,8 @@ impl Jwks {
             Need::Key if self.fetched().is_none() => self.bring(wanted).await,
             Need::Key => {
                 let bringing = self.bring(wanted);
-                if tokio::time::timeout(PATIENCE_FOR_NEWS, bringing).await.is_err() {
-                    tracing::debug!("the issuer takes long; the keys that are known count");
-                }
+                // The token may be good; it is not refused for an issuer that is slow.
+                tokio::time::timeout(PATIENCE_FOR_NEWS, bringing).await.ok()?;
             }
         }
         let known = self.known.read();

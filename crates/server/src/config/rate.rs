@@ -35,6 +35,14 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The proxies in front of the server, also where nothing is limited.
+    pub(super) fn proxies(&self) -> Proxies {
+        Proxies {
+            trusted: self.proxies.iter().filter_map(|text| text.parse().ok()).collect(),
+            header: self.header().unwrap_or(ProxyHeader::XForwardedFor),
+        }
+    }
+
     /// The limits; `None` for a server that has none. `is_private` says that it is in development
     /// mode and only this machine reaches it.
     pub(super) fn settings(&self, is_private: bool) -> Option<rate::Rate> {
@@ -67,10 +75,7 @@ impl Rate {
                 tokens: 0,
             },
             budgets_max: self.budgets,
-            proxies: Proxies {
-                trusted: self.proxies.iter().filter_map(|text| text.parse().ok()).collect(),
-                header: self.header().unwrap_or(ProxyHeader::XForwardedFor),
-            },
+            proxies: self.proxies(),
             clock: rate::Clock::System(Instant::now()),
         })
     }

@@ -22,6 +22,10 @@ pub struct Pool {
 }
 
 impl Pool {
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Makes a pool; connections come when they are needed.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::connect::Conn;
 use super::target::Target;
 use crate::codec::Columns;
-use crate::seal::ring::{NewKey, RingKey, require_masters, require_same};
+use crate::seal::ring::{NewKey, RingKey, fields, require_masters, require_same};
 use crate::seal::{
     DataKey, DataKeys, Documents, Keys, Masters, Named, Plan, RingStatus, Seal, Sealed, cipher,
 };
@@ -57,6 +57,18 @@ async fn named(conn: &Conn) -> Result<Option<Named>> {
     row.as_ref().map(Named::read).transpose()
 }
 
+/// Adds the fields that are sealed here to those that the books name, in an open transaction; another
+/// process that adds its own waits.
+async fn name_fields(conn: &Conn, seal: &Seal) -> Result<()> {
+    let row = conn.query_opt("select ring, fields from sealing for update", &[]).await?;
+    let Some(said) = row.as_ref().map(Named::read).transpose()? else { return Ok(()) };
+    let all = said.secrets.and(seal.secrets());
+    if all != said.secrets {
+        conn.execute("update sealing set fields = $1", &[&fields(&all)]).await?;
+    }
+    Ok(())
+}
+
 /// Opens the ring of books, and makes it where there is none yet and keys are given.
 pub async fn open(target: &Target, options: &Options) -> Result<Option<Ring>> {
     let conn = target.connect().await?;
@@ -87,7 +99,9 @@ pub async fn open(target: &Target, options: &Options) -> Result<Option<Ring>> {
     let id = found.ok_or_else(|| Error::NoRing { name: name.clone() })?;
     require_masters(&seal.masters(), in_use(&conn).await?.into_iter().map(|(id, _)| id))?;
     if said.is_some_and(|said| *seal.secrets() != said.secrets) {
-        conn.execute("update sealing set fields = $1", &[&seal.fields()]).await?;
+        conn.batch("begin").await?;
+        name_fields(&conn, &seal).await?;
+        conn.batch("commit").await?;
     }
     Ok(Some(Ring { seal, id, is_named: named.is_some(), is_naming: false }))
 }
@@ -187,7 +201,12 @@ impl Ring {
         if self.is_naming {
             let sql = "insert into sealing (ring, fields) select $1, $2 \
                  where not exists (select 1 from sealing)";
-            conn.execute(sql, &[&self.id.as_bytes().to_vec(), &self.seal.fields()]).await?;
+            let fields = fields(self.seal.secrets());
+            let made = conn.execute(sql, &[&self.id.as_bytes().to_vec(), &fields]).await?;
+            if made == 0 {
+                // Another process was first.
+                name_fields(conn, &self.seal).await?;
+            }
         }
         plan.seal(write, keys, &self.seal)
     }
@@ -260,13 +279,15 @@ pub async fn shred(conn: &Conn, user: &UserId) -> Result<u64> {
 }
 
 /// Writes the table anew, so that the file has no old rows. Who reads keys is not kept waiting: what
-/// fails leaves the rows to the server's own cleaning.
-pub async fn clean(conn: &Conn) {
+/// fails leaves the rows to the server's own cleaning, and so does a pooler, which keeps no settings.
+pub async fn clean(target: &Target) {
     let emptied = async {
+        if !target.keeps_settings() {
+            return Ok(());
+        }
+        let conn = target.connect().await?;
         conn.batch(&format!("set lock_timeout = {CLEAN_WAIT_MS}")).await?;
-        let emptied = conn.batch("vacuum full daybook_keys.keys").await;
-        conn.batch("reset lock_timeout").await?;
-        emptied
+        conn.batch("vacuum full daybook_keys.keys").await
     };
     if let Err(error) = emptied.await {
         tracing::warn!(%error, "old rows of the ring stay for now");

@@ -74,6 +74,11 @@ impl Known {
         }
     }
 
+    /// Forgets a key that was destroyed elsewhere.
+    pub fn drop(&self, number: i64) {
+        self.keys.lock().by_number.pop(&number);
+    }
+
     /// Forgets all keys, because some are destroyed.
     pub fn forget(&self) {
         let mut keys = self.keys.lock();

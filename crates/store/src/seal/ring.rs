@@ -43,6 +43,11 @@ impl Named {
     }
 }
 
+/// The names of the fields that deployments added, as books keep them.
+pub fn fields(secrets: &Secrets) -> String {
+    serde_json::Value::from_iter(secrets.names()).to_string()
+}
+
 /// How many keys a master key wraps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterStatus {
@@ -98,7 +103,10 @@ impl Seal {
         if let Some(key) = self.known.same(kept) {
             return Ok(Some(key));
         }
-        let Some(key) = self.unwrapped(kept)? else { return Ok(None) };
+        let Some(key) = self.unwrapped(kept)? else {
+            self.known.drop(kept.number);
+            return Ok(None);
+        };
         let key = Arc::new(DataKey::try_new(kept.number, &key)?);
         self.known.keep(kept, &key, read);
         Ok(Some(key))

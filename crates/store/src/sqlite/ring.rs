@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::schema::beside;
-use crate::seal::ring::{RingKey, require_masters, require_same};
+use crate::seal::ring::{RingKey, fields, require_masters, require_same};
 use crate::seal::{
     DataKey, DataKeys, Documents, Keys, Masters, Moment, Named, Owners, Plan, RingStatus, Seal,
     Sealed, cipher,
@@ -99,7 +99,7 @@ pub fn open(path: &Path, books: &Connection, options: &Options) -> Result<Option
         conn.execute("insert into ring (id) values (?1)", [id.as_bytes().as_slice()])?;
     }
     if said.is_some_and(|said| *seal.secrets() != said.secrets) {
-        books.execute("update sealing set fields = ?1", [seal.fields()])?;
+        books.execute("update sealing set fields = ?1", [fields(seal.secrets())])?;
     }
     let ring = Ring {
         conn,
@@ -196,7 +196,7 @@ impl Ring {
         if !self.is_named {
             books.execute(
                 "insert into sealing (ring, fields) values (?1, ?2)",
-                (self.id.as_bytes().as_slice(), self.seal.fields()),
+                (self.id.as_bytes().as_slice(), fields(self.seal.secrets())),
             )?;
             self.is_naming = true;
         }

@@ -84,7 +84,7 @@ impl Proof {
                     && without(&recorded.body, ATTEMPTS) == without(body, ATTEMPTS)
                 // An attempt seals the row anew.
                 || transfer.retry_count > 0
-                    && may_be_in(body)
+                    && (may_be_in(body) || may_be_in(&recorded.body))
                     && without(&recorded.body, SEALED_ANEW) == without(body, SEALED_ANEW)
         });
         if !same {

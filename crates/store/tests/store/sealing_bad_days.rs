@@ -185,3 +185,27 @@ async fn what_a_key_may_do_is_what_the_log_says(on: On) -> Fallible<()> {
     assert!(found.iter().any(|found| found.part == "keys"), "{found:?}");
     Ok(())
 }
+
+/// Two processes that were told different fields, neither of which was the first to seal for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_either_of_two_processes_sealed_stays_sealed() -> Fallible<()> {
+    if crate::database::server().is_none() {
+        return Ok(());
+    }
+    let plain = Books::open(On::Postgres).await?;
+    let with = |field| sealing(masters(ONE, &[]), &[field], false);
+    let one = Books::with(plain.url.clone(), On::Postgres, with("card.nickname")).await?;
+    let two = Books::with(plain.url.clone(), On::Postgres, with("card.merchant_name")).await?;
+    one.record(ITEM).await?;
+    two.follow(&one);
+    two.record(ITEM).await?;
+    one.store.close().await;
+    two.store.close().await;
+    let last = Books::with(plain.url.clone(), On::Postgres, with("p2p.memo")).await?;
+    for path in ["metadata.nickname[gte]", "metadata.merchant_name[gte]", "metadata.memo[gte]"] {
+        let compared = last.query("ana", &[(path, "A")])?;
+        let answer = last.store.transactions(compared).await;
+        assert!(matches!(answer, Err(Error::Sealed { .. })), "{path}");
+    }
+    last.verified().await
+}
