@@ -311,7 +311,8 @@ impl Ring {
             let empty = "pragma wal_checkpoint(truncate)";
             self.conn.query_row(empty, [], |row| row.get::<_, i64>(0))
         });
-        match emptied.and_then(|busy| self.conn.busy_timeout(BUSY).map(|()| busy)) {
+        let patient = self.conn.busy_timeout(BUSY);
+        match emptied.and_then(|busy| patient.map(|()| busy)) {
             Ok(busy) => self.is_dirty = busy != 0,
             Err(error) => tracing::warn!(%error, "the log of the ring stays for now"),
         }
