@@ -3,6 +3,9 @@
 
 #![cfg(test)]
 
+#[path = "../crates/store/tests/store/needs.rs"]
+mod needs;
+
 use std::process::Command;
 
 use serde_json::Value;
@@ -45,12 +48,7 @@ fn a_quick_benchmark_measures_everything_and_nothing_is_refused() {
 
 #[test]
 fn a_benchmark_of_a_server_compares_with_pgbench() {
-    let Some(server) = std::env::var("TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty()) else {
-        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!in_ci, "TEST_POSTGRES_URL must name a server");
-        println!("SKIPPED: this test needs TEST_POSTGRES_URL; scripts/services up starts a server");
-        return;
-    };
+    let Some(server) = needs::variable("TEST_POSTGRES_URL") else { return };
     let rows = |part| rows(&["--store", &server, "--only", part]);
     let of = |row: &Value| row["checks"].to_string();
     let writes = rows("writes");

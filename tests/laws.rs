@@ -228,6 +228,19 @@ fn no_test_is_ignored_in_silence() {
 }
 
 #[test]
+fn a_skipped_test_is_counted() {
+    let mut broken = Vec::new();
+    for source in test_sources().into_iter().filter(|source| !source.path.ends_with("needs.rs")) {
+        for (number, line) in lines_of_code(&source.text) {
+            if line.to_lowercase().contains(concat!("\"skip", "ped")) {
+                broken.push(source.at(number, "say it with `needs::skip`, which is counted"));
+            }
+        }
+    }
+    holds("a test is skipped in one way, which `scripts/test` counts", &broken);
+}
+
+#[test]
 fn a_library_prints_nothing() {
     let mut broken = Vec::new();
     for source in ["crates/store/src", "crates/connectors/src", "crates/server/src"]

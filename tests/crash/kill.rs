@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::client::{Answer, Client, Request};
-use crate::server::{Place, Server, item, life, mark, text};
+use crate::server::{Place, Progress, Server, item, mark, text};
 use crate::stores::{On, every_store};
 
 every_store! {
@@ -29,17 +29,16 @@ fn rounds(on: On) -> u32 {
 fn what_was_acknowledged_survives_kill_9_again_and_again(on: On) {
     let place = Place::of(on);
     let seed = Chance::seed();
-    let mut chance = Chance::new(seed);
+    let (mut chance, progress) = (Chance::new(seed), Progress::default());
     let mut clerks: Vec<Clerk> = (0..CLERKS).map(|n| Clerk::new(n, seed)).collect();
     for _ in 0..rounds(on) {
         let server = place.serve(&[]);
-        let life = life(on, &mut chance);
         thread::scope(|scope| {
             for clerk in &mut clerks {
-                let client = server.client();
-                scope.spawn(move || clerk.work(client));
+                let (client, progress) = (server.client(), &progress);
+                scope.spawn(move || clerk.work(client, progress));
             }
-            thread::sleep(life);
+            progress.wait_for_work(&mut chance);
             server.kill();
         });
         place.rest();
@@ -112,14 +111,17 @@ impl Clerk {
     }
 
     /// Works until the server is gone.
-    fn work(&mut self, mut client: Client) {
+    fn work(&mut self, mut client: Client, progress: &Progress) {
         if self.send_again(&mut client).is_err() {
             return;
         }
         loop {
             let sent = self.next();
             match client.send(&sent.request) {
-                Ok(answer) => self.acknowledge(&answer),
+                Ok(answer) => {
+                    self.acknowledge(&answer);
+                    progress.one_more();
+                }
                 Err(_gone) => return self.lose(sent),
             }
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::chance::Chance;
 use crate::client::{Client, Request};
 use crate::ledger::{Ledger, open_accounts, transfer};
-use crate::server::{Place, Server, life, text};
+use crate::server::{Place, Progress, Server, text};
 use crate::stores::{On, every_store};
 
 every_store! {
@@ -39,16 +39,15 @@ fn what_waits_is_done_exactly_once_whenever_the_power_goes(on: On) {
     let server = place.serve(&[]);
     open_accounts(&mut server.client());
     server.stop();
-    let mut kills = Vec::new();
+    let (mut kills, progress) = (Vec::new(), Progress::default());
     for _ in 0..rounds(on) {
         let server = place.serve(&[]);
-        let life = life(on, &mut chance);
         thread::scope(|scope| {
             for sender in &mut senders {
-                let client = server.client();
-                scope.spawn(move || sender.work(client));
+                let (client, progress) = (server.client(), &progress);
+                scope.spawn(move || sender.work(client, progress));
             }
-            thread::sleep(life);
+            progress.wait_for_work(&mut chance);
             server.kill();
         });
         place.rest();
@@ -122,7 +121,7 @@ impl Sender {
         Self { number, chance, requests: 0, accepted: HashMap::new(), lost: None }
     }
 
-    fn work(&mut self, mut client: Client) {
+    fn work(&mut self, mut client: Client, progress: &Progress) {
         if self.send_again(&mut client).is_err() {
             return;
         }
@@ -132,6 +131,7 @@ impl Sender {
                 self.lost = Some(request);
                 return;
             }
+            progress.one_more();
         }
     }
 

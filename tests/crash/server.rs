@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,6 +12,9 @@ use serde_json::{Value, json};
 use crate::chance::Chance;
 use crate::client::Client;
 use crate::stores::{self, Database, On};
+
+/// Answers that clients hear at least before their server dies.
+const ROUND_ANSWERS: u64 = 10;
 
 /// Where a test keeps its store, and what servers on it have logged.
 pub struct Place {
@@ -157,14 +161,29 @@ impl Drop for Server {
     }
 }
 
-/// How long a server lives before it is killed: never equally long, and long enough to have work.
-pub fn life(on: On, chance: &mut Chance) -> Duration {
-    let begun_ms = match on {
-        On::Sqlite => 50,
-        // The first commit comes after some connections.
-        On::Postgres => 300,
-    };
-    Duration::from_millis(begun_ms + chance.below(251))
+/// Counts the answers that clients have heard, so that a server is killed at work on any machine.
+#[derive(Default)]
+pub struct Progress(AtomicU64);
+
+impl Progress {
+    pub fn one_more(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until so many more answers were heard.
+    pub fn wait_for(&self, more: u64) {
+        let (goal, begun) = (self.0.load(Ordering::Relaxed) + more, Instant::now());
+        while self.0.load(Ordering::Relaxed) < goal {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the clients get no answers");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until there was some work, and then until a random moment.
+    pub fn wait_for_work(&self, chance: &mut Chance) {
+        self.wait_for(ROUND_ANSWERS);
+        std::thread::sleep(Duration::from_millis(chance.below(251)));
+    }
 }
 
 /// An item of a user; the mark tells it from all others.

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::client::{Answer, Client, Request};
 use crate::ledger::{Ledger, open_accounts, transfer, version};
-use crate::server::{Place, life, text};
+use crate::server::{Place, Progress, text};
 use crate::stores::{self, On, every_store};
 
 every_store! {
@@ -17,6 +16,8 @@ every_store! {
 }
 
 const TELLERS: u64 = 8;
+/// Answers that each teller hears before a server dies, of two.
+const ANSWERS: u64 = 50;
 const BATCH: usize = 20;
 const PATH: &str = "/api/v1/transfers";
 
@@ -31,7 +32,7 @@ fn rounds(on: On) -> u32 {
 fn acknowledged_transfers_survive_kill_9_again_and_again_and_none_pays_twice(on: On) {
     let place = Place::of(on);
     let seed = Chance::seed();
-    let mut chance = Chance::new(seed);
+    let (mut chance, progress) = (Chance::new(seed), Progress::default());
     let mut tellers: Vec<Teller> = (0..TELLERS).map(|n| Teller::new(n, seed)).collect();
     let server = place.serve(&[]);
     open_accounts(&mut server.client());
@@ -43,13 +44,12 @@ fn acknowledged_transfers_survive_kill_9_again_and_again_and_none_pays_twice(on:
         for teller in &tellers {
             teller.check(&ledger);
         }
-        let life = life(on, &mut chance);
         thread::scope(|scope| {
             for teller in &mut tellers {
-                let client = server.client();
-                scope.spawn(move || teller.work(client));
+                let (client, progress) = (server.client(), &progress);
+                scope.spawn(move || teller.work(client, progress));
             }
-            thread::sleep(life);
+            progress.wait_for_work(&mut chance);
             server.kill();
         });
         place.rest();
@@ -86,21 +86,24 @@ fn of_two_servers_on_one_database_one_dies_and_nothing_is_lost_or_done_twice() {
     let place = Place::of(On::Postgres);
     let seed = Chance::seed();
     let mut tellers: Vec<Teller> = (0..TELLERS).map(|n| Teller::new(n, seed)).collect();
+    // One for each teller.
+    let progress: Vec<Progress> = tellers.iter().map(|_| Progress::default()).collect();
     let (first, second) = (place.serve(&[]), place.serve(&[]));
     open_accounts(&mut first.client());
     let at_first = |teller: &Teller| teller.number.is_multiple_of(2);
     thread::scope(|scope| {
-        for teller in &mut tellers {
+        for (teller, progress) in tellers.iter_mut().zip(&progress) {
             let dying = at_first(teller).then(|| first.client());
             let living = second.client();
             scope.spawn(move || {
                 // Who stands before a dead server goes to the other one.
-                dying.into_iter().chain([living]).for_each(|client| teller.work(client));
+                let clients = dying.into_iter().chain([living]);
+                clients.for_each(|client| teller.work(client, progress));
             });
         }
-        thread::sleep(Duration::from_millis(1_500));
+        progress.iter().for_each(|teller| teller.wait_for(ANSWERS));
         first.kill();
-        thread::sleep(Duration::from_millis(1_500));
+        progress.iter().for_each(|teller| teller.wait_for(ANSWERS));
         second.kill();
     });
     place.rest();
@@ -169,14 +172,17 @@ impl Teller {
     }
 
     /// Works until the server is gone.
-    fn work(&mut self, mut client: Client) {
+    fn work(&mut self, mut client: Client, progress: &Progress) {
         if self.send_again(&mut client).is_err() {
             return;
         }
         loop {
             let sent = self.next();
             match client.send(&sent.request) {
-                Ok(answer) => self.acknowledge(&answer),
+                Ok(answer) => {
+                    self.acknowledge(&answer);
+                    progress.one_more();
+                }
                 Err(_gone) => return self.lose(sent),
             }
         }

@@ -1,7 +1,7 @@
 //! The stores that the program may keep its books in, for tests of the whole program.
 
 #[path = "../../crates/store/tests/store/database.rs"]
-mod database;
+pub mod database;
 
 pub use database::{Database, connect, server};
 

@@ -259,23 +259,24 @@ async fn a_failure_that_cannot_be_noted_is_waited_out() {
 async fn a_busy_store_is_asked_less_and_less_and_costs_no_attempt() {
     let (api, store, made) = books(Retry { base_us: 10_000, cap_us: 60_000_000, ..HASTY }).await;
     *store.fault.lock() = Fault::Busy;
-    let _worker = api.settler();
     let begun = std::time::Instant::now();
-    let asked = async {
-        while store.refused.load(Ordering::Relaxed) < 5 {
+    let _worker = api.settler();
+    let asked = async |times| {
+        while store.refused.load(Ordering::Relaxed) < times {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        // At least half of 10, 20, 40 and 80 milliseconds, and so on, lies between them.
+        let refused = store.refused.load(Ordering::Relaxed);
+        let least = Duration::from_millis(5 * ((1 << (refused - 1)) - 1));
+        assert!(begun.elapsed() >= least, "{refused} times in {:?}", begun.elapsed());
     };
-    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("five times");
-    // Half of 10, 20, 40 and 80 milliseconds at least.
-    assert!(begun.elapsed() >= Duration::from_millis(75), "{:?}", begun.elapsed());
+    tokio::time::timeout(Duration::from_secs(20), asked(5)).await.expect("five times");
     // News does not make it more.
-    let before = store.refused.load(Ordering::Relaxed);
     for _ in 0..20 {
         let call = api.post("/transfers", transfer(1, 2, "1").to_string());
         call.header("prefer", "respond-async").expect(202).await;
     }
-    assert!(store.refused.load(Ordering::Relaxed) <= before + 1);
+    tokio::time::timeout(Duration::from_secs(20), asked(7)).await.expect("seven times");
     *store.fault.lock() = Fault::None;
     for id in &made {
         assert_eq!(api.until_status(id, "complete").await["retry_count"], 0);

@@ -1,5 +1,8 @@
 //! A database of a test's own, on the PostgreSQL that tests may use.
 
+#[path = "needs.rs"]
+pub mod needs;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::{Client, NoTls};
@@ -11,20 +14,7 @@ static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// The server's URL.
 pub fn server() -> Option<String> {
-    named(VARIABLE)
-}
-
-/// What a variable names. Without it a test says that it is skipped, but not in the continuous
-/// integration, where nothing may be missing.
-pub fn named(variable: &str) -> Option<String> {
-    let url = std::env::var(variable).ok().filter(|url| !url.is_empty());
-    if url.is_none() {
-        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!in_ci, "{variable} must name a server");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        println!("SKIPPED: {test} needs {variable}; scripts/services up starts a server");
-    }
-    url
+    needs::variable(VARIABLE)
 }
 
 /// Dropped on the server when it is dropped here.

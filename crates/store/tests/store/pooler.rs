@@ -8,7 +8,7 @@ const VARIABLE: &str = "TEST_PGBOUNCER_URL";
 
 /// Its URL, where the server behind it is known too.
 pub fn url() -> Option<String> {
-    database::server().and_then(|_| database::named(VARIABLE))
+    database::server().and_then(|_| database::needs::variable(VARIABLE))
 }
 
 /// The way to a database through it.

@@ -45,8 +45,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
         return Ok(());
     }
     let Some(disk) = SmallDisk::mount(40) else {
-        assert!(std::env::var_os("CI").is_none(), "a small disk cannot be mounted");
-        println!("SKIPPED: this needs the right to mount");
+        database::needs::skip("needs the right to mount");
         return Ok(());
     };
     let ballast = disk.path().join("ballast");

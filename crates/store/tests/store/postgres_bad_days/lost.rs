@@ -1,5 +1,7 @@
 //! Connections that are lost in the middle of a commit, and after it.
 
+use std::cell::Cell;
+
 use super::proxy::Proxy;
 use super::{database, insist, is_away, open, payment, two_accounts};
 use crate::database::connect;
@@ -67,8 +69,10 @@ async fn two_stores_write_at_the_same_time_while_their_connections_are_ended() -
     let Some(database) = database().await? else { return Ok(()) };
     let (one, other) = (open(&database.url).await?, open(&database.url).await?);
     two_accounts(&one).await?;
+    let paid = Cell::new(0);
     let write = async |books: &crate::support::Books, first: u64| -> Fallible<()> {
         for number in first..first + EACH {
+            paid.set(paid.get() + 1);
             let submission = payment(number.into(), books.now(), true)?;
             let reply = insist(&*books.store, &submission).await?;
             assert!(reply.verdicts[0].is_ok(), "{reply:?}");
@@ -79,8 +83,10 @@ async fn two_stores_write_at_the_same_time_while_their_connections_are_ended() -
         let own = connect(&database.url).await?;
         let end = "select pg_terminate_backend(pid) from pg_stat_activity \
             where datname = current_database() and pid <> pg_backend_pid()";
-        for _ in 0..8 {
-            tokio::time::sleep(std::time::Duration::from_millis(120)).await;
+        for round in 1..=8 {
+            while paid.get() < round * EACH / 5 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
             own.execute(end, &[]).await?;
         }
         Fallible::Ok(())

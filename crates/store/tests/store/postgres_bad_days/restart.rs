@@ -12,8 +12,10 @@ use daybook_store::Error;
 
 const WRITERS: usize = 6;
 const CRASHES: u64 = 2;
-/// What each phase takes: writing, being away, writing again.
-const PHASE: Duration = Duration::from_millis(700);
+/// Items that are acknowledged in each phase of writing.
+const ACKNOWLEDGED: usize = 30;
+/// Refusals that are heard while the server is away.
+const REFUSED: usize = 2 * WRITERS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_crashes_under_load_loses_nothing_that_was_acknowledged() -> Fallible<()> {
@@ -40,19 +42,19 @@ async fn a_server_that_crashes_under_load_loses_nothing_that_was_acknowledged() 
     };
     let crash = async || -> Fallible<()> {
         for _ in 0..CRASHES {
-            tokio::time::sleep(PHASE).await;
+            let written = acknowledged.borrow().len();
+            until(|| acknowledged.borrow().len() >= written + ACKNOWLEDGED).await?;
             server.crash()?;
             let asked = books.store.users(None, 1).await;
             assert!(asked.as_ref().is_err_and(|error| matches!(error, Error::Away { .. })));
-            let before = acknowledged.borrow().len();
-            tokio::time::sleep(PHASE).await;
+            let (before, told) = (acknowledged.borrow().len(), refused.get());
+            until(|| refused.get() >= told + REFUSED).await?;
             // An answer given before the crash may still have been on its way to each writer.
             let away = acknowledged.borrow().len();
             assert!(away <= before + WRITERS, "{before}, then {away}: there is no server");
             server.recover()?;
-            until(|| acknowledged.borrow().len() > away).await?;
+            until(|| acknowledged.borrow().len() >= away + ACKNOWLEDGED).await?;
         }
-        tokio::time::sleep(PHASE).await;
         stop.set(true);
         Ok(())
     };
