@@ -7,11 +7,9 @@ mod merchant;
 
 use serde::Serialize;
 
-use crate::id::{EventSeq, TransactionId, UserId};
-use crate::json::{Fields, Json};
-use crate::money::{Amount, Currency};
-use crate::time::Timestamp;
-use crate::transaction::{Side, Status, Transaction, TransactionType};
+use crate::id::EventSeq;
+use crate::json::Json;
+use crate::transaction::Transaction;
 
 pub use category::Category;
 pub use merchant::merchant;
@@ -50,31 +48,7 @@ impl Display {
     /// What people read about an item of which only the published JSON is there.
     #[must_use]
     pub fn of_published(body: &str) -> Option<Self> {
-        let mut fields = Fields::parse(body).ok()?;
-        let mut text = |name| serde_json::from_str::<String>(fields.take(name)?.get()).ok();
-        let transaction_type = TransactionType::from_name(&text("transaction_type")?)?;
-        let side = Side::from_name(&text("side")?)?;
-        let (currency, user_id) = (text("currency")?, text("user_id")?);
-        let metadata = Json::from_raw(fields.take("metadata")?, usize::MAX).ok()?;
-        let item = Transaction {
-            id: TransactionId(uuid::Uuid::nil()),
-            user_id: UserId::parse(&user_id).ok()?,
-            transaction_type,
-            product: String::new(),
-            status: Status::Completed,
-            side,
-            currency: Currency::new(&currency, 0)?,
-            amount: Amount::default(),
-            metadata,
-            source: None,
-            external_id: None,
-            transfer_id: None,
-            version: 1,
-            created_at: Timestamp::default(),
-            recorded_at: Timestamp::default(),
-            updated_at: None,
-            seq: EventSeq::default(),
-        };
+        let item = Transaction::of_published(body, EventSeq::default())?;
         Some(item.kind().display(&item))
     }
 }

@@ -3,6 +3,7 @@
 
 mod new;
 mod patch;
+mod published;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};

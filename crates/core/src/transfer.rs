@@ -15,7 +15,7 @@ use crate::kind::p2p;
 use crate::money::{Amount, AsText, Balance, Currency};
 use crate::named::named;
 use crate::rejection::Rejection;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, US_PER_S};
 use crate::transaction::{self, Side};
 
 pub use input::{NewTransfer, parse_capture};
@@ -198,7 +198,7 @@ impl Transfer {
 
 impl Serialize for Transfer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut s = serializer.serialize_struct("Transfer", 21)?;
+        let mut s = serializer.serialize_struct("Transfer", 22)?;
         s.serialize_field("id", &self.id)?;
         s.serialize_field("status", &self.status)?;
         s.serialize_field("source_account_id", &self.source)?;
@@ -208,6 +208,11 @@ impl Serialize for Transfer {
         s.serialize_field("held_amount", &self.held.map(|held| AsText(held, self.currency)))?;
         s.serialize_field("reference", &self.reference)?;
         s.serialize_field("metadata", &self.metadata)?;
+        // Only a hold has one, whether or not it has begun.
+        match self.held {
+            Some(_) => s.serialize_field("expires_in", &self.expires_in_us.map(|us| us / US_PER_S)),
+            None => s.skip_field("expires_in"),
+        }?;
         s.serialize_field("expires_at", &self.expires_at)?;
         s.serialize_field("execute_at", &self.execute_at)?;
         s.serialize_field("rolls_back", &self.rolls_back)?;

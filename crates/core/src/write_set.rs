@@ -194,7 +194,7 @@ pub struct TransferChange {
 }
 
 /// The two orders in which an account's transfers are linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Order {
     /// As money moved: found by the time of the posting.
     Posted,
@@ -203,7 +203,7 @@ pub enum Order {
 }
 
 /// A sign by which one of many transfers of an account is found without walking to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     pub account: AccountId,
     pub order: Order,

@@ -5,7 +5,7 @@ pub mod ledger;
 pub mod postgres;
 pub mod sqlite;
 
-use daybook_core::stats::{BucketKey, MonthSums, decode_month};
+use daybook_core::stats::BucketKey;
 use daybook_core::time::{Day, Month};
 use daybook_core::{
     AccountId, Amount, Currency, Event, EventSeq, EventType, Json, KeyId, Side, Status, Subject,
@@ -228,12 +228,6 @@ pub fn currency(row: &impl Columns, at: usize) -> Result<Currency> {
     Currency::new(code, digits).ok_or_else(|| corrupt("currency"))
 }
 
-/// The statistics of a month: its sums, its counts and its last change, three columns.
-pub fn month(row: &impl Columns, [sums, counts, at]: [usize; 3]) -> Result<MonthSums> {
-    let (sums, counts) = (row.bytes(sums, "month")?, row.bytes(counts, "month")?);
-    decode_month(sums, counts, row.time(at, "time")?).ok_or_else(|| corrupt("month"))
-}
-
 /// What identifies the statistics of a day besides its user; day 0 is the whole month.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -255,10 +249,20 @@ impl Place {
     }
 }
 
+/// A month in which items may have happened.
+pub fn month(row: &impl Columns, at: usize) -> Result<Month> {
+    let month = Month(row.small(at, "month")?);
+    let known = Timestamp::MIN.day().month()..=Timestamp::END.day().month();
+    if known.contains(&month) { Ok(month) } else { Err(corrupt("month")) }
+}
+
 /// The day of a month and a day's number in it, two columns from `at` on.
 pub fn day(row: &impl Columns, at: usize) -> Result<Day> {
-    let month = Month(row.small(at, "month")?);
-    Ok(Day(month.first_day().0 + row.small::<i32>(at + 1, "day")? - 1))
+    let first = month(row, at)?.first_day();
+    match row.small(at + 1, "day")? {
+        day @ 1..=31_i32 => Ok(Day(first.0 + day - 1)),
+        _ => Err(corrupt("day")),
+    }
 }
 
 #[cfg(test)]

@@ -249,8 +249,8 @@ pub enum Reader {
 /// A difference that `verify` found between what should be and what is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which part of the store: `statistics`, `search`, `events`, `chain`, `rows`,
-    /// `ledger`, `file`.
+    /// Which part of the store: `statistics`, `search`, `events`, `chain`, `rows`, `ledger`,
+    /// `replies`, `keys`, `seals`, `followers`, `file`.
     pub part: &'static str,
     pub what: String,
 }

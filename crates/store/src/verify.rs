@@ -2,17 +2,19 @@
 //! store reads its rows and shows them here; nothing here knows where they come from.
 
 pub mod ledger;
+pub mod past;
+pub mod replies;
 pub mod seals;
+pub mod statistics;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use daybook_core::search::{Document, in_dictionary};
-use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
-use daybook_core::time::{Day, Month};
-use daybook_core::{Currency, EventSeq, Json, KeyId, Timestamp, Transaction, UserId};
+use daybook_core::{ApiKey, EventSeq, Json, KeyId, Transaction};
+use serde::Deserialize;
 
 use crate::codec::Columns;
-use crate::{Difference, Result};
+use crate::{Difference, Error, Result};
 
 /// Differences that are named; past these something is wrong with the whole.
 const NAMED_MAX: usize = 1_000;
@@ -25,6 +27,22 @@ impl Findings {
     pub fn differs(&mut self, part: &'static str, what: String) {
         if self.0.len() < NAMED_MAX {
             self.0.push(Difference { part, what });
+        }
+    }
+
+    /// Takes what was read of a row. A row that cannot be read is a difference, and nothing more is
+    /// known of it.
+    ///
+    /// # Errors
+    /// When more than the row failed.
+    pub fn readable<T>(&mut self, part: &'static str, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(Error::Corrupt { what }) => {
+                self.differs(part, what);
+                Ok(None)
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -69,6 +87,7 @@ pub fn item_event(findings: &mut Findings, item: &Transaction, event: Option<Res
     let same = event.event_type != "transaction.deleted"
         && event.subject == item.id.0.as_bytes()
         && event.version == item.version
+        && item.amount.fits(item.currency)
         && said(event.body) == said(&item.to_json());
     if !same {
         let what = format!("event {} says something else than {} is", item.seq, item.id);
@@ -80,12 +99,62 @@ pub fn item_event(findings: &mut Findings, item: &Transaction, event: Option<Res
 pub const API_KEYS: &str =
     "select k.id, k.seq, k.body, e.body from api_keys k left join events e on e.seq = k.seq";
 
-/// An API key may do what the log says that it was given.
+/// An API key may do what the log says that it was given. Only a key with another secret than its
+/// first has one before.
 pub fn api_key(findings: &mut Findings, row: &impl Columns) -> Result<()> {
     let (id, seq) = (KeyId(row.number(0, "key")?), row.number(1, "event number")?);
+    let body = row.text(2, "key").unwrap_or_default();
     let event = row.maybe_text(3, "event").unwrap_or_default();
-    if event != Some(row.text(2, "key").unwrap_or_default()) {
+    let said = serde_json::from_str::<ApiKey>(body).ok();
+    if event != Some(body) || said.is_none_or(|said| said.id != id) {
         findings.differs("keys", format!("event {seq} says something else than the key {id} is"));
+    }
+    Ok(())
+}
+
+/// Tables that name users by their numbers, and the number that stands for nobody.
+pub const OF_USERS: &[(&str, &str)] = &[
+    ("events", "0"),
+    ("transactions", "null"),
+    ("statistics", "null"),
+    ("words", "null"),
+    ("accounts", "null"),
+];
+
+/// How many rows of a table are of users who are not there.
+pub fn strays(table: &str, nobody: &str) -> String {
+    format!(
+        "select count(*) from {table} t left join users u on u.\"user\" = t.\"user\" \
+         where u.\"user\" is null and coalesce(t.\"user\" <> {nobody}, t.\"user\" is not null)"
+    )
+}
+
+/// Takes the count of [`strays`].
+pub fn stray(findings: &mut Findings, table: &str, rows: u64) {
+    if rows > 0 {
+        findings.differs("rows", format!("{rows} {table} are of users who are not there"));
+    }
+}
+
+/// Users whom no event names.
+pub const UNNAMED: &str = "select u.name from users u left join \
+    (select distinct \"user\" from events) e on e.\"user\" = u.\"user\" where e.\"user\" is null";
+
+/// Takes a user of [`UNNAMED`].
+pub fn unnamed(findings: &mut Findings, user: &str) {
+    findings.differs("rows", format!("no event names the user {user}"));
+}
+
+/// Followers, and where they are; the newest event.
+pub const FOLLOWERS: &str =
+    "select name, position, (select coalesce(max(seq), 0) from events) from followers";
+
+/// No follower is done with what has not happened.
+pub fn follower(findings: &mut Findings, row: &impl Columns) -> Result<()> {
+    let (name, position) = (row.text(0, "name")?, row.number(1, "position")?);
+    if position > row.number(2, "event number")? || position < 0 {
+        findings
+            .differs("followers", format!("'{name}' is at event {position}, which is not there"));
     }
     Ok(())
 }
@@ -95,80 +164,10 @@ pub fn dictionary(document: &Document) -> impl Iterator<Item = &String> {
     document.fields.iter().flatten().filter(|word| in_dictionary(word))
 }
 
-/// Names a word that the dictionary lacks.
-pub fn lacks_word(findings: &mut Findings, word: &str, item: impl std::fmt::Display) {
-    findings.differs("search", format!("the dictionary lacks '{word}' of {item}"));
-}
-
-/// The statistics of a user, counted anew from the items.
-pub struct Recount<'a> {
-    user: &'a UserId,
-    buckets: BTreeMap<BucketKey, Bucket>,
-    months: BTreeMap<(Currency, Month), MonthSums>,
-}
-
-impl<'a> Recount<'a> {
-    pub fn new(user: &'a UserId) -> Self {
-        Self { user, buckets: BTreeMap::new(), months: BTreeMap::new() }
-    }
-
-    pub fn item(&mut self, item: &Transaction) {
-        let (key, delta) = stats::count(item, true, item.recorded_at);
-        let month = self.months.entry((key.currency, key.day.month())).or_default();
-        month.apply(key.day, std::slice::from_ref(&delta));
-        self.buckets.entry(key).or_default().apply(&[delta]);
-    }
-
-    /// Compares a day that the store keeps: its sums, its counts and its slots.
-    pub fn day(&mut self, findings: &mut Findings, currency: Currency, day: Day, kept: [&[u8]; 3]) {
-        let name = format!("{}, {currency}, {}", self.user, day.start());
-        let key = BucketKey { user_id: self.user.clone(), currency, day };
-        let Some(counted) = self.buckets.remove(&key) else {
-            findings.differs("statistics", format!("{name}: counted, but there are no items"));
-            return;
-        };
-        let [sums, counts, slots] = kept;
-        let Some(slots) = Bucket::decode_slots(slots) else {
-            findings.differs("statistics", format!("{name}: unreadable"));
-            return;
-        };
-        let bucket = Bucket { slots, updated_at: Timestamp::default() };
-        if bucket.summary().encode() != sums || bucket.encode_counts() != counts {
-            findings.differs("statistics", format!("{name}: the sums of its slots differ"));
-        }
-        if !same_counts(&bucket, &counted) {
-            findings.differs("statistics", format!("{name}: the items add up to something else"));
-        }
-    }
-
-    /// Compares a month that the store keeps.
-    pub fn month(
-        &mut self,
-        findings: &mut Findings,
-        currency: Currency,
-        month: Month,
-        kept: &MonthSums,
-    ) {
-        let counted = self.months.remove(&(currency, month)).unwrap_or_default();
-        if kept.days != counted.days || !same_sums(&kept.sums, &counted.sums) {
-            let (user, first) = (self.user, month.first_day().start());
-            let what = format!("{user}, {currency}, month of {first}: adds up differently");
-            findings.differs("statistics", what);
-        }
-    }
-
-    /// After all days and months of the user: names those that are missing.
-    pub fn finish(self, findings: &mut Findings) {
-        let user = self.user;
-        for (currency, month) in self.months.into_keys() {
-            let first = month.first_day().start();
-            findings
-                .differs("statistics", format!("{user}, {currency}, month of {first}: missing"));
-        }
-        for key in self.buckets.into_keys() {
-            let day = key.day.start();
-            findings.differs("statistics", format!("{user}, {}, {day}: not counted", key.currency));
-        }
+/// Names words that the dictionary lacks.
+pub fn lacks_words(findings: &mut Findings, words: &[String], item: impl std::fmt::Display) {
+    for word in words {
+        findings.differs("search", format!("the dictionary lacks '{word}' of {item}"));
     }
 }
 
@@ -183,6 +182,30 @@ pub struct Link<'a> {
     pub before: Option<u32>,
     /// Whether the previous event is about the same subject.
     pub same_subject: Option<bool>,
+    /// The user whom the event names by number, and what it says.
+    pub user: Option<&'a str>,
+    pub body: &'a str,
+}
+
+impl Link<'_> {
+    /// Whether what was published names the user whom the event does. A transfer has two sides, of
+    /// which its accounts tell; notes say of no user.
+    fn names_its_user(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Whose<'a> {
+            #[serde(borrow)]
+            user_id: Option<Cow<'a, str>>,
+        }
+        match self.event_type {
+            "transaction.created"
+            | "transaction.updated"
+            | "transaction.deleted"
+            | "account.created"
+            | "account.updated" => serde_json::from_str::<Whose>(self.body)
+                .is_ok_and(|whose| whose.user_id.as_deref() == self.user),
+            _ => true,
+        }
+    }
 }
 
 /// The log: each history is a chain, and every chain ends at an item or at its deletion.
@@ -209,6 +232,10 @@ impl Log {
             let what = format!("event {} does not follow its predecessor", link.seq);
             findings.differs("events", what);
         }
+        if !link.names_its_user() {
+            let what = format!("event {} is of another user than it says", link.seq);
+            findings.differs("events", what);
+        }
     }
 
     pub fn finish(&self, findings: &mut Findings, items: u64) {
@@ -233,28 +260,4 @@ fn without(body: &str, left_out: &[&str]) -> Option<Json> {
         }
         _ => None,
     }
-}
-
-fn same_counts(kept: &Bucket, counted: &Bucket) -> bool {
-    kept.slots.len() == counted.slots.len()
-        && kept
-            .slots
-            .iter()
-            .zip(&counted.slots)
-            .all(|((a, kept), (b, counted))| a == b && same_sums(kept, counted))
-}
-
-/// The same items; a largest or smallest amount that is marked as a bound may lie further out.
-fn same_sums(kept: &Sums, counted: &Sums) -> bool {
-    let bound =
-        |kept: Option<Extreme>, counted: Option<Extreme>, largest: bool| match (kept, counted) {
-            (None, None) => true,
-            (Some(kept), Some(counted)) if kept.exact => kept.amount == counted.amount,
-            (Some(kept), Some(counted)) if largest => kept.amount >= counted.amount,
-            (Some(kept), Some(counted)) => kept.amount <= counted.amount,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-    kept.cells == counted.cells
-        && bound(kept.largest, counted.largest, true)
-        && bound(kept.smallest, counted.smallest, false)
 }

@@ -75,7 +75,15 @@ pub fn transfer(row: &impl Columns) -> Result<Transfer> {
     };
     let posting = match row.maybe_time(20, "time")? {
         Some(at) => Some(Posting { at, source: leg(21, 22)?, destination: leg(23, 24)? }),
-        None => None,
+        None => {
+            // What did not move left no entry.
+            let has_balance = row.maybe_atto(21, "balance")?.or(row.maybe_atto(23, "balance")?);
+            let has_link = row.maybe_seq(22, "link")?.or(row.maybe_seq(24, "link")?);
+            if has_balance.is_some() || has_link.is_some() {
+                return Err(corrupt("posting"));
+            }
+            None
+        }
     };
     let last_error = row.maybe_text(17, "error")?.map(serde_json::from_str).transpose();
     Ok(Transfer {

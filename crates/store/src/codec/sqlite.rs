@@ -36,7 +36,11 @@ impl Columns for Row<'_> {
     }
 
     fn flag(&self, at: usize, what: &str) -> Result<bool> {
-        Ok(self.number(at, what)? != 0)
+        match self.number(at, what)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(corrupt(what)),
+        }
     }
 }
 

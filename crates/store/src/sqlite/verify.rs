@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use daybook_core::id::fnv128;
 use daybook_core::search::Document;
-use daybook_core::time::Month;
-use daybook_core::{EventSeq, Transaction, UserId};
+use daybook_core::{EventSeq, EventType, Transaction, TransactionId, UserId};
 use rusqlite::Connection;
 
 use super::ring;
@@ -14,7 +13,10 @@ use crate::codec::sqlite::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
 use crate::seal::mark::BEGINNING;
 use crate::seal::{Keys, Moment, Seal, Sealed};
-use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
+use crate::verify::past::{Claims, Doubt, Past};
+use crate::verify::replies::{Named, REPLIES, Replies};
+use crate::verify::statistics::{Recount, STATISTICS};
+use crate::verify::{self, Findings, ItemEvent, Link, Log, seals};
 use crate::{Progress, Result, Verified, postings};
 
 struct Verify<'a> {
@@ -41,6 +43,9 @@ pub fn verify(conn: &Connection, seal: Option<&Seal>, progress: Progress<'_>) ->
     verify.events(all)?;
     verify.sealed_events()?;
     verify.api_keys()?;
+    verify.users_of_rows()?;
+    verify.replies()?;
+    verify.followers()?;
     verify.index()?;
     verify.index_of_events()?;
     let ledger = super::ledger::verify::verify(conn, &|_, _| {})?;
@@ -80,27 +85,78 @@ impl Verify<'_> {
         Ok(())
     }
 
-    /// Counts the items of a user anew, and looks for the event of each.
+    /// Counts the items of a user anew, looks for the event of each, and asks the log for what they
+    /// do not tell.
     fn user(&mut self, number: i64, user: &UserId) -> Result<()> {
+        let mut claims = self.dictionary(number)?;
         let sql = format!("select {ITEM}, t.pos from transactions t where t.user = ?1");
         let mut select = self.conn.prepare_cached(&sql)?;
         let mut rows = select.query([number])?;
         let mut recount = Recount::new(user);
         while let Some(row) = rows.next()? {
-            let item = codec::item(row, user)?;
+            self.found.items += 1;
+            let item = codec::item(row, user);
+            let Some(item) = self.findings.readable("rows", item)? else { continue };
             let pos: i64 = row.get(ITEM_COLUMNS)?;
             if codec::pos_second(pos) != item.created_at.seconds() {
                 self.differs("rows", format!("{} stands at a row of another time", item.id));
             }
             // Row and event of an item are sealed alike, so they are compared as they are.
             self.event(&item)?;
-            self.words(number, pos, &item)?;
+            self.words(number, pos, &item, &mut claims)?;
             recount.item(&item);
-            self.found.items += 1;
         }
-        self.months(number, &mut recount)?;
-        self.days(number, &mut recount)?;
+        self.statistics(number, &mut recount, &mut claims)?;
+        self.found.buckets += recount.rows;
         recount.finish(&mut self.findings);
+        if !claims.is_empty() {
+            self.past(number, &mut claims)?;
+        }
+        for doubt in claims.finish(&mut self.findings, user) {
+            self.settle(&doubt)?;
+        }
+        Ok(())
+    }
+
+    /// The words that a user's items have had.
+    fn dictionary(&self, number: i64) -> Result<Claims> {
+        let mut claims = Claims::default();
+        let mut select = self.conn.prepare_cached("select word from words where user = ?1")?;
+        let mut rows = select.query([number])?;
+        while let Some(row) = rows.next()? {
+            claims.word(row.get(0)?);
+        }
+        Ok(claims)
+    }
+
+    /// Shows all events of a user's items to what is claimed of them.
+    fn past(&self, number: i64, claims: &mut Claims) -> Result<()> {
+        let sql = format!(
+            "select {EVENT} from events_user u cross join events e on e.seq = u.rowid \
+             where u.events_user match :user order by u.rowid"
+        );
+        let mut select = self.conn.prepare_cached(&sql)?;
+        let mut rows = select.query([format!("\"{}\"", codec::prefix(number))])?;
+        let mut past = Past::default();
+        while let Some(row) = rows.next()? {
+            let Ok(event) = codec::event(row, None) else { continue };
+            let Some(item) = Transaction::of_published(&event.body, event.seq) else { continue };
+            past.event(claims, event.at, event.event_type == EventType::Deleted, &item);
+            if claims.has_words() {
+                let (seal, keys) = (self.seal.map(|(seal, _)| seal), self.keys(&item)?);
+                claims.documents(&seals::past_documents(seal, &item, &keys));
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, doubt: &Doubt) -> Result<()> {
+        let (first, last) = doubt.within;
+        let mut find = self.conn.prepare_cached(
+            "select 1 from events where seq between ?1 and ?2 and at = ?3 limit 1",
+        )?;
+        let is_there = find.exists((first.0, last.0, doubt.at.micros()))?;
+        doubt.settle(&mut self.findings, is_there);
         Ok(())
     }
 
@@ -117,37 +173,42 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn words(&mut self, user: i64, pos: i64, item: &Transaction) -> Result<()> {
-        let Some(document) = self.document(item)? else {
-            self.expected.insert(pos, None);
-            return Ok(());
-        };
-        let sum = postings::fts(user, &document)
-            .split_ascii_whitespace()
-            .enumerate()
-            .fold(0, |sum: u64, (place, word)| sum.wrapping_add(mark(word, place as i64)));
-        self.expected.insert(pos, Some(sum));
-        let mut find =
-            self.conn.prepare_cached("select 1 from words where user = ?1 and word = ?2")?;
-        for word in verify::dictionary(&document) {
-            if !find.exists((user, word))? {
-                verify::lacks_word(&mut self.findings, word, item.id);
-            }
-        }
+    fn words(
+        &mut self,
+        user: i64,
+        pos: i64,
+        item: &Transaction,
+        claims: &mut Claims,
+    ) -> Result<()> {
+        let document = self.document(item)?;
+        let lacking = claims.document(document.as_ref());
+        verify::lacks_words(&mut self.findings, &lacking, item.id);
+        let sum = document.map(|document| {
+            postings::fts(user, &document)
+                .split_ascii_whitespace()
+                .enumerate()
+                .fold(0, |sum: u64, (place, word)| sum.wrapping_add(mark(word, place as i64)))
+        });
+        self.expected.insert(pos, sum);
         Ok(())
     }
 
     /// What the index should have of an item; `None` when that cannot be known.
     fn document(&mut self, item: &Transaction) -> Result<Option<Document>> {
+        let keys = self.keys(item)?;
+        Ok(seals::document(&mut self.findings, self.seal.map(|(seal, _)| seal), item, &keys))
+    }
+
+    /// The keys that the sealed values of an item need.
+    fn keys(&self, item: &Transaction) -> Result<Keys> {
         let mut numbers = BTreeSet::new();
         item.keys(&mut numbers);
-        let keys = match self.seal {
+        match self.seal {
             Some((seal, read)) if !numbers.is_empty() => {
-                ring::keys(self.conn, seal, &numbers, read)?
+                ring::keys(self.conn, seal, &numbers, read)
             }
-            _ => Keys::default(),
-        };
-        Ok(seals::document(&mut self.findings, self.seal.map(|(seal, _)| seal), item, &keys))
+            _ => Ok(Keys::default()),
+        }
     }
 
     /// Opens every sealed value in the log.
@@ -173,31 +234,73 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn days(&mut self, number: i64, recount: &mut Recount) -> Result<()> {
-        let mut select = self.conn.prepare_cached(
-            "select currency, digits, month, day, sums, counts, slots from statistics \
-             where user = ?1 and day > 0",
-        )?;
-        let mut rows = select.query([number])?;
+    fn users_of_rows(&mut self) -> Result<()> {
+        for (table, nobody) in verify::OF_USERS {
+            let strays = verify::strays(table, nobody);
+            let rows = self.conn.query_row(&strays, [], |row| row.get(0))?;
+            verify::stray(&mut self.findings, table, rows);
+        }
+        let mut select = self.conn.prepare(verify::UNNAMED)?;
+        let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            self.found.buckets += 1;
-            let (currency, day) = (codec::currency(row, 0)?, codec::day(row, 2)?);
-            let kept: [Vec<u8>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
-            recount.day(&mut self.findings, currency, day, kept.each_ref().map(Vec::as_slice));
+            verify::unnamed(&mut self.findings, row.text(0, "user")?);
         }
         Ok(())
     }
 
-    fn months(&mut self, number: i64, recount: &mut Recount) -> Result<()> {
-        let mut select = self.conn.prepare_cached(
-            "select currency, digits, month, sums, counts, updated_at from statistics \
-             where user = ?1 and day = 0",
+    fn replies(&mut self) -> Result<()> {
+        let mut select = self.conn.prepare(&format!("select {REPLIES} from replies"))?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut replies = Replies::default();
+            replies.row(&mut self.findings, row);
+            let named = self.named(&replies)?;
+            replies.compare(&mut self.findings, &named);
+        }
+        Ok(())
+    }
+
+    /// The events that answers name.
+    fn named(&self, replies: &Replies) -> Result<Named> {
+        let mut named = Named::default();
+        let mut find = self.conn.prepare_cached("select at from events where seq = ?1")?;
+        for seq in replies.events() {
+            if let Some(row) = find.query([seq])?.next()? {
+                named.at.insert(seq, row.get(0)?);
+            }
+        }
+        let mut find = self.conn.prepare_cached(
+            "select at from events where transaction_id = ?1 \
+             and event_type = 'transaction.deleted'",
         )?;
+        for TransactionId(id) in replies.deleted() {
+            let times = find.query_map([id.as_bytes().as_slice()], |row| row.get(0))?;
+            named.gone.insert(TransactionId(id), times.collect::<rusqlite::Result<_>>()?);
+        }
+        Ok(named)
+    }
+
+    fn followers(&mut self) -> Result<()> {
+        let mut select = self.conn.prepare(verify::FOLLOWERS)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            verify::follower(&mut self.findings, row)?;
+        }
+        Ok(())
+    }
+
+    fn statistics(
+        &mut self,
+        number: i64,
+        recount: &mut Recount,
+        claims: &mut Claims,
+    ) -> Result<()> {
+        let sql = format!("select {STATISTICS} from statistics where user = ?1");
+        let mut select = self.conn.prepare_cached(&sql)?;
         let mut rows = select.query([number])?;
         while let Some(row) = rows.next()? {
-            let (currency, month) = (codec::currency(row, 0)?, Month(row.get(2)?));
-            let kept = codec::month(row, [3, 4, 5])?;
-            recount.month(&mut self.findings, currency, month, &kept);
+            let counted = recount.row(&mut self.findings, claims, row);
+            self.findings.readable("statistics", counted)?;
         }
         Ok(())
     }
@@ -205,8 +308,9 @@ impl Verify<'_> {
     fn events(&mut self, items: u64) -> Result<()> {
         let mut select = self.conn.prepare(
             "select e.seq, e.event_type, e.version, e.previous is not null, p.version, \
-             p.transaction_id = e.transaction_id from events e \
-             left join events p on p.seq = e.previous order by e.seq",
+             p.transaction_id = e.transaction_id, u.name, e.body from events e \
+             left join events p on p.seq = e.previous left join users u on u.user = e.user \
+             order by e.seq",
         )?;
         let mut rows = select.query([])?;
         let mut log = Log::default();
@@ -218,6 +322,8 @@ impl Verify<'_> {
                 follows: row.get(3)?,
                 before: row.get(4)?,
                 same_subject: row.get(5)?,
+                user: row.maybe_text(6, "user")?,
+                body: row.text(7, "event").unwrap_or_default(),
             };
             log.event(&mut self.findings, &link);
         }

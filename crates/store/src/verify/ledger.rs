@@ -1,28 +1,31 @@
 //! The proof of the ledger: every balance from its entries, every hold from its transfer, every
 //! feed item from what it shows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use daybook_core::account::{Funds, Overdraft};
+use daybook_core::json::Fields;
+use daybook_core::limits::MARK_EVERY;
 use daybook_core::money::Total;
-use daybook_core::write_set::{Order, Recorded};
+use daybook_core::write_set::{Mark, Order, Recorded};
 use daybook_core::{
     AccountId, AccountStatus, Amount, Balance, Currency, EventSeq, Holding, Side, Timestamp,
     Transaction, Transfer, TransferId, UserId,
 };
 
 use super::{Findings, without};
-use crate::LedgerVerified;
+use crate::codec::Columns;
 use crate::seal::mark::may_be_in;
+use crate::{Error, LedgerVerified, Result};
 
 /// What of a published account changes with every transfer.
 const MONEY: &[&str] = &["balance", "available", "pending_in", "pending_out"];
 /// What of a published transfer an attempt changes that will be made again.
 const ATTEMPTS: &[&str] = &["retry_count", "last_error", "last_attempt", "next_attempt"];
 
-/// As [`ATTEMPTS`], where values are sealed.
-const SEALED_ANEW: &[&str] =
-    &["retry_count", "last_error", "last_attempt", "next_attempt", "metadata"];
+/// The seconds that a hold is to last, which events of earlier versions do not say.
+const EXPIRES_IN: &str = "expires_in";
+const US_PER_S: i64 = 1_000_000;
 
 struct Party {
     currency: Currency,
@@ -46,6 +49,8 @@ pub struct Proof {
     told: HashMap<AccountId, Told>,
     /// By currency: what is above nothing, and what is below.
     sums: HashMap<String, (Total, Total)>,
+    /// The marks that there should be.
+    marks: HashSet<Mark>,
     pub accounts: u64,
     pub transfers: u64,
 }
@@ -53,6 +58,14 @@ pub struct Proof {
 impl Proof {
     pub fn differs(&mut self, what: String) {
         self.findings.differs("ledger", what);
+    }
+
+    /// As [`Findings::readable`].
+    ///
+    /// # Errors
+    /// When more than the row failed.
+    pub fn readable<T>(&mut self, read: Result<T>) -> Result<Option<T>> {
+        self.findings.readable("ledger", read)
     }
 
     /// Takes what must be known of an account before its transfers are looked at.
@@ -76,18 +89,7 @@ impl Proof {
                 *pending += transfer.amount.into();
             }
         }
-        // The latest event says what the row says, but for attempts that failed.
-        let recorded = Recorded::transfer(transfer);
-        let same = event.is_some_and(|body| {
-            *recorded.body == *body
-                || transfer.retry_count > 0
-                    && without(&recorded.body, ATTEMPTS) == without(body, ATTEMPTS)
-                // An attempt seals the row anew.
-                || transfer.retry_count > 0
-                    && (may_be_in(body) || may_be_in(&recorded.body))
-                    && without(&recorded.body, SEALED_ANEW) == without(body, SEALED_ANEW)
-        });
-        if !same {
+        if !says(event, transfer) || !is_exact(transfer) {
             let id = transfer.id;
             self.differs(format!("event {} says something else than {id} is", transfer.seq));
         }
@@ -176,7 +178,13 @@ impl Proof {
             self.differs(format!("the account {id} is closed and has money"));
         }
         let terms = |body: &str| without(body, MONEY);
-        if event.and_then(terms) != terms(&holding.to_json()) {
+        let currency = holding.account.currency;
+        let fits = match holding.account.overdraft {
+            Overdraft::Limit(limit) => limit.fits(currency),
+            Overdraft::Unlimited => true,
+        };
+        let has_digits = event.and_then(digits_of_balance) == Some(currency.digits().into());
+        if !fits || !has_digits || event.and_then(terms) != terms(&holding.to_json()) {
             self.differs(format!("the account {id} has no event of its version"));
         }
         let code = holding.account.currency.code().to_owned();
@@ -210,8 +218,15 @@ impl Proof {
         self.differs(format!("an item shows the transfer {id}, which is not there"));
     }
 
-    /// Every mark stands where the order that it belongs to has it.
-    pub fn marks(&mut self, wrong: u64, kept: u64, expected: u64) {
+    /// Takes the marks that a walk came by.
+    pub fn marks_of(&mut self, walk: &mut Walk) {
+        self.marks.extend(walk.marks.drain(..));
+    }
+
+    /// After all accounts: every mark stands where the order that it belongs to has it.
+    pub fn marks(&mut self, rows: &MarkRows) {
+        let (kept, expected) = (rows.kept, self.marks.len());
+        let wrong = rows.unreadable + rows.marks.iter().filter(|m| !self.marks.contains(m)).count();
         if wrong > 0 || kept != expected {
             self.differs(format!("{wrong} marks of {kept} are wrong, {expected} should be there"));
         }
@@ -226,6 +241,94 @@ impl Proof {
     }
 }
 
+/// The latest event says what the row says, but for attempts that failed and will be made again.
+fn says(event: Option<&str>, transfer: &Transfer) -> bool {
+    let Some(event) = event else { return false };
+    let row = Recorded::transfer(transfer).body;
+    if *row == *event {
+        return true;
+    }
+    let mut unsaid = Vec::new();
+    if Fields::parse(event).is_ok_and(|mut said| said.take_with_null(EXPIRES_IN).is_none()) {
+        unsaid.push(EXPIRES_IN);
+    }
+    if transfer.is_queued() && transfer.retry_count > 0 {
+        unsaid.extend(ATTEMPTS);
+        // An attempt seals the row anew.
+        if may_be_in(event) && may_be_in(&row) {
+            unsaid.push("metadata");
+        }
+    }
+    without(&row, &unsaid) == without(event, &unsaid)
+}
+
+/// What does not show in the published transfer: parts of its smallest unit and of seconds, and how
+/// what it says hangs together.
+fn is_exact(transfer: &Transfer) -> bool {
+    let currency = transfer.currency;
+    let fits = transfer.amount.fits(currency) && transfer.held.is_none_or(|h| h.fits(currency));
+    // A hold begins with the attempt that found the money, or at once.
+    let held_from = transfer.last_attempt.unwrap_or(transfer.created_at);
+    let lasts = match (transfer.expires_in_us, transfer.expires_at) {
+        (Some(us), Some(end)) => held_from.micros().saturating_add(us) == end.micros(),
+        (Some(us), None) => us % US_PER_S == 0 && transfer.held.is_some() && !transfer.is_held(),
+        (None, Some(_)) => false,
+        (None, None) => true,
+    };
+    let tried = transfer.retry_count > 0;
+    let attempts = !transfer.is_queued()
+        || (transfer.last_attempt.is_some() == tried
+            && transfer.last_error.is_some() == tried
+            && transfer.next_attempt > transfer.last_attempt);
+    fits && lasts && attempts
+}
+
+/// How many fraction digits the currency of a published account has.
+fn digits_of_balance(body: &str) -> Option<usize> {
+    let balance = Fields::parse(body).ok()?.take("balance")?.get();
+    let text = balance.strip_prefix('"')?.strip_suffix('"')?;
+    Some(text.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
+}
+
+/// The marks that are kept.
+#[derive(Default)]
+pub struct MarkRows {
+    marks: Vec<Mark>,
+    kept: usize,
+    unreadable: usize,
+}
+
+impl MarkRows {
+    /// Takes a row: account, sequence, key and number.
+    pub fn row(&mut self, row: &impl Columns) {
+        let read = || -> Result<Mark> {
+            let order = match row.number(1, "mark")? {
+                0 => Order::Posted,
+                1 => Order::Listed,
+                _ => return Err(Error::Corrupt { what: String::new() }),
+            };
+            let (account, key) = (AccountId(row.number(0, "mark")?), row.number(2, "mark")?);
+            Ok(Mark { account, order, key, number: EventSeq(row.number(3, "mark")?) })
+        };
+        self.kept += 1;
+        match read() {
+            Ok(mark) => self.marks.push(mark),
+            Err(_) => self.unreadable += 1,
+        }
+    }
+}
+
+/// What another row says, where that can be read; else it is named where its own turn comes.
+///
+/// # Errors
+/// When more than the row failed.
+pub fn known<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Corrupt { .. }) => Ok(None),
+        found => found,
+    }
+}
+
 /// A walk from an account's last transfer to its first, in one of their two orders.
 pub struct Walk {
     account: AccountId,
@@ -236,6 +339,10 @@ pub struct Walk {
     /// The balance that the next entry must leave, and the moment that it may not be later than.
     balance: Balance,
     until: Timestamp,
+    /// When the account says that its money moved last.
+    posted_at: Timestamp,
+    /// The marks that there should be.
+    marks: Vec<Mark>,
 }
 
 impl Walk {
@@ -252,6 +359,8 @@ impl Walk {
             expected: chain.count,
             balance: funds.balance,
             until: Timestamp::from_micros(i64::MAX),
+            posted_at: funds.posted_at,
+            marks: Vec::new(),
         }
     }
 
@@ -265,7 +374,11 @@ impl Walk {
     ///
     /// # Errors
     /// What is wrong with it; the walk is over then.
-    pub fn step(&mut self, number: EventSeq, found: Option<&Transfer>) -> Result<(), String> {
+    pub fn step(
+        &mut self,
+        number: EventSeq,
+        found: Option<&Transfer>,
+    ) -> std::result::Result<(), String> {
         self.count += 1;
         match self.order {
             Order::Posted => self.posted(number, found),
@@ -273,7 +386,19 @@ impl Walk {
         }
     }
 
-    fn posted(&mut self, number: EventSeq, found: Option<&Transfer>) -> Result<(), String> {
+    /// Notes that a mark stands at every so many transfers, counted from the first.
+    fn mark(&mut self, key: i64, number: EventSeq) {
+        let place = self.expected.saturating_sub(self.count).saturating_add(1);
+        if place.is_multiple_of(MARK_EVERY) {
+            self.marks.push(Mark { account: self.account, order: self.order, key, number });
+        }
+    }
+
+    fn posted(
+        &mut self,
+        number: EventSeq,
+        found: Option<&Transfer>,
+    ) -> std::result::Result<(), String> {
         let id = self.account;
         let Some((entry, leg)) = found.and_then(|t| Some((t.entry(id)?, t.leg_of(id)?))) else {
             return Err(format!("the statement of the account {id} breaks at {number}"));
@@ -286,27 +411,42 @@ impl Walk {
             let transfer = entry.transfer_id;
             return Err(format!("the balance of {id} does not follow at {transfer}"));
         }
+        if self.count == 1 && entry.posted_at != self.posted_at {
+            return Err(format!("the money of the account {id} did not move last when it says"));
+        }
+        self.mark(entry.posted_at.micros(), number);
         self.balance = earlier.unwrap_or(self.balance);
         (self.until, self.next) = (entry.posted_at, leg.previous);
         Ok(())
     }
 
-    fn listed(&mut self, number: EventSeq, found: Option<&Transfer>) -> Result<(), String> {
+    fn listed(
+        &mut self,
+        number: EventSeq,
+        found: Option<&Transfer>,
+    ) -> std::result::Result<(), String> {
         let id = self.account;
         let Some(found) = found.filter(|t| t.source == id || t.destination == id) else {
             return Err(format!("the list of the account {id} breaks at {number}"));
         };
-        self.next = found.earlier_of(id).filter(|earlier| *earlier < number);
+        self.next = found.earlier_of(id);
+        if self.next.is_some_and(|earlier| earlier >= number) {
+            return Err(format!("the list of the account {id} goes on behind {number}"));
+        }
+        self.mark(number.0, number);
         Ok(())
     }
 
     /// # Errors
     /// When it did not lead to the first transfer.
-    pub fn end(&self) -> Result<(), String> {
+    pub fn end(&self) -> std::result::Result<(), String> {
         let (id, complete) = (self.account, self.count == self.expected);
         match self.order {
             Order::Posted if !complete || self.balance != Balance::ZERO => {
                 Err(format!("the entries of the account {id} are not all of its balance"))
+            }
+            Order::Posted if self.count == 0 && self.posted_at != Timestamp::default() => {
+                Err(format!("the money of the account {id} moved, it says, and did not"))
             }
             Order::Listed if !complete => {
                 Err(format!("the list of the account {id} is not complete"))

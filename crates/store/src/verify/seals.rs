@@ -33,6 +33,19 @@ pub fn document(
     Some(seal.document(&plain, &sealed, key))
 }
 
+/// The words that an item of the past may have put into the dictionary: those of its open values too,
+/// if they were searched for then. Empty where that cannot be known.
+pub fn past_documents(seal: Option<&Seal>, item: &Transaction, keys: &Keys) -> Vec<Document> {
+    let Some(document) = document(&mut Findings::default(), seal, item, keys) else {
+        return Vec::new();
+    };
+    let mut plain = item.clone();
+    if plain.open(keys).is_err() {
+        return Vec::new();
+    }
+    vec![document, Document::of(&plain)]
+}
+
 /// Names a value that does not open.
 ///
 /// # Errors

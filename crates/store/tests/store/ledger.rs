@@ -32,10 +32,11 @@ crate::support::every_store! {
     an_atomic_batch_moves_all_or_nothing,
 }
 
-const RETRY: Retry = Retry { attempts_max: 3, base_us: 1_000_000, cap_us: 60_000_000, chance: 0 };
+pub const RETRY: Retry =
+    Retry { attempts_max: 3, base_us: 1_000_000, cap_us: 60_000_000, chance: 0 };
 
 /// Ana has account 1, Bob has account 2, 3 belongs to the house; 1 begins with 100.00.
-async fn three(on: On) -> Fallible<Books> {
+pub async fn three(on: On) -> Fallible<Books> {
     let books = Books::open(on).await?;
     books.account(r#"{"account_id":1,"user_id":"ana","initial_balance":"100.00"}"#).await?;
     books.account(r#"{"account_id":2,"user_id":"bob"}"#).await?;

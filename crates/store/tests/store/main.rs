@@ -7,6 +7,7 @@ mod chain;
 mod chance;
 mod contract;
 mod copy;
+mod damaged_columns;
 mod database;
 mod differential;
 mod followers;

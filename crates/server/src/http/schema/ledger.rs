@@ -176,6 +176,10 @@ pub struct TransferBody {
     reference: Option<String>,
     #[schema(value_type = Object)]
     metadata: Value,
+    /// The seconds that a hold lasts, from when it begins; null until somebody posts or voids it.
+    /// Only holds have it.
+    #[schema(nullable)]
+    expires_in: Option<u64>,
     /// When the hold is over.
     #[schema(required, format = DateTime)]
     expires_at: Option<String>,
