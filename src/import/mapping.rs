@@ -264,8 +264,8 @@ impl Mapping {
                 check_transfers(is_said, toml.amounts.negative)?;
             }
         }
-        let tz = TimeZone::get(&toml.dates.tz)
-            .map_err(|_| format!("`dates.tz`: there is no time zone '{}'", toml.dates.tz))?;
+        let tz = daybook_core::time::zone(&toml.dates.tz)
+            .ok_or_else(|| format!("`dates.tz`: there is no time zone '{}'", toml.dates.tz))?;
         Ok(Self {
             kind,
             accounts: toml.accounts,

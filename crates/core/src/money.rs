@@ -17,9 +17,12 @@ pub use balance::{AsText, Balance};
 /// The fraction digits that an amount carries inside, and the most a currency may have.
 pub const DIGITS_MAX: u8 = 18;
 const CODE_CHARS_MAX: usize = 12;
+/// The most digits before the point: an amount is less than 10^20.
+const INTEGER_DIGITS_MAX: i64 = 20;
 
-/// Currencies with other than two fraction digits (ISO 4217, list one, minor units), and all
-/// others of the list in [`ISO_TWO_DIGITS`].
+/// Currencies with other than two fraction digits (ISO 4217, list one of 2026-01-01, minor units),
+/// and all others of the list in [`ISO_TWO_DIGITS`]. The list has codes without minor units too:
+/// metals, units of account and codes for tests; they are no money here.
 const ISO_OTHER_DIGITS: &[(&str, u8)] = &[
     ("BIF", 0),
     ("CLP", 0),
@@ -54,7 +57,7 @@ const ISO_TWO_DIGITS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BM
     KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD \
     NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE \
     SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST \
-    XCD XCG YER ZAR ZMW ZWG";
+    XAD XCD XCG YER ZAR ZMW ZWG";
 /// Crypto codes known without configuration: (code, fraction digits).
 const CRYPTO: &[(&str, u8)] = &[
     ("BTC", 8),
@@ -173,6 +176,8 @@ pub enum AmountError {
     NotANumber,
     #[error("the amount has more than the {digits} fraction digits of its currency")]
     TooPrecise { digits: u8 },
+    #[error("the amount has more than 18 fraction digits")]
+    TooFine,
     #[error("the amount is 10^20 or more")]
     TooLarge,
     #[error("the amount is negative; say the direction with `side`")]
@@ -212,68 +217,18 @@ impl Amount {
     /// # Errors
     /// When the text is no number, negative, too precise for the currency, or 10^20 or more.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
-        let amount = Self::parse_any(text)?;
-        let step = 10_i128.pow(u32::from(DIGITS_MAX - currency.digits));
-        if amount.0 % step == 0 {
-            Ok(amount)
-        } else {
-            Err(AmountError::TooPrecise { digits: currency.digits })
-        }
+        read(text, currency.digits).map_err(|error| match error {
+            AmountError::TooFine => AmountError::TooPrecise { digits: currency.digits },
+            error => error,
+        })
     }
 
     /// Reads a decimal number of up to 18 fraction digits whose currency is not known, as filters do.
     ///
     /// # Errors
-    /// As [`Amount::parse`].
+    /// When the text is no number, negative, has more fraction digits, or is 10^20 or more.
     pub fn parse_any(text: &str) -> Result<Self, AmountError> {
-        if text.len() > AMOUNT_CHARS_MAX {
-            return Err(AmountError::NotANumber);
-        }
-        let unsigned = text.strip_prefix('-').unwrap_or(text);
-        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, read_exponent(exponent)?),
-            None => (unsigned, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits_only = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        let dangling = mantissa.contains('.') && fraction.is_empty();
-        if whole.is_empty() || dangling || !digits_only(whole) || !digits_only(fraction) {
-            return Err(AmountError::NotANumber);
-        }
-        let fraction = fraction.trim_end_matches('0');
-        let mut value: i128 = 0;
-        for byte in whole.bytes().chain(fraction.bytes()) {
-            value = value
-                .checked_mul(10)
-                .and_then(|value| value.checked_add(i128::from(byte - b'0')))
-                .ok_or(AmountError::TooLarge)?;
-        }
-        // value × 10^shift is the amount in 10^-18 units.
-        let fraction_digits = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
-        let shift = i32::from(DIGITS_MAX) + exponent - fraction_digits;
-        let atto = if value == 0 {
-            0
-        } else if shift >= 0 {
-            u32::try_from(shift)
-                .ok()
-                .and_then(|shift| 10_i128.checked_pow(shift))
-                .and_then(|scale| value.checked_mul(scale))
-                .ok_or(AmountError::TooLarge)?
-        } else {
-            let too_precise = AmountError::TooPrecise { digits: DIGITS_MAX };
-            let scale = 10_i128.checked_pow(shift.unsigned_abs()).ok_or(too_precise.clone())?;
-            if value % scale != 0 {
-                return Err(too_precise);
-            }
-            value / scale
-        };
-        if atto >= Self::END {
-            return Err(AmountError::TooLarge);
-        }
-        if text.starts_with('-') && atto != 0 {
-            return Err(AmountError::Negative);
-        }
-        Ok(Self(atto))
+        read(text, DIGITS_MAX)
     }
 
     /// Writes the amount with the currency's digits: `150.00`.
@@ -283,16 +238,59 @@ impl Amount {
     }
 }
 
-fn read_exponent(text: &str) -> Result<i32, AmountError> {
+/// Reads a decimal number with at most so many fraction digits that are not zero.
+fn read(text: &str, fraction_digits_max: u8) -> Result<Amount, AmountError> {
+    if text.len() > AMOUNT_CHARS_MAX {
+        return Err(AmountError::NotANumber);
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, read_exponent(exponent)?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits_only = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let dangling = mantissa.contains('.') && fraction.is_empty();
+    if whole.is_empty() || dangling || !digits_only(whole) || !digits_only(fraction) {
+        return Err(AmountError::NotANumber);
+    }
+    // Digits and a power of ten, without zeros at either end, so that their size alone says whether
+    // they fit.
+    let digits = || whole.bytes().chain(fraction.bytes());
+    let zeros_before = digits().take_while(|b| *b == b'0').count();
+    let zeros = digits().rev().take_while(|b| *b == b'0').count();
+    let length = (whole.len() + fraction.len()).saturating_sub(zeros_before + zeros);
+    let size = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let power = exponent.saturating_add(size(zeros) - size(fraction.len()));
+    if length == 0 {
+        return Ok(Amount::ZERO);
+    }
+    if text.starts_with('-') {
+        return Err(AmountError::Negative);
+    }
+    if power.saturating_add(size(length)) > INTEGER_DIGITS_MAX {
+        return Err(AmountError::TooLarge);
+    }
+    if power < -i64::from(fraction_digits_max) {
+        return Err(AmountError::TooFine);
+    }
+    let value = digits().skip(zeros_before).take(length).try_fold(0_i128, |value, byte| {
+        value.checked_mul(10)?.checked_add(i128::from(byte - b'0'))
+    });
+    let scale = u32::try_from(i64::from(DIGITS_MAX) + power).ok();
+    let scale = scale.and_then(|scale| 10_i128.checked_pow(scale));
+    let atto = value.zip(scale).and_then(|(value, scale)| value.checked_mul(scale));
+    atto.map(Amount).ok_or(AmountError::TooLarge)
+}
+
+fn read_exponent(text: &str) -> Result<i64, AmountError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(AmountError::NotANumber);
     }
-    match text.parse::<i32>() {
-        Ok(exponent) if exponent.abs() <= 1_000 => Ok(exponent),
-        _ if text.starts_with('-') => Err(AmountError::TooPrecise { digits: DIGITS_MAX }),
-        _ => Err(AmountError::TooLarge),
-    }
+    // One that is too large for its type is so for every amount.
+    let bound = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(text.parse().unwrap_or(bound))
 }
 
 /// A sum of amounts, wide enough (256 bits) that no number of them overflows it.

@@ -276,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 
     fn moment(&mut self, name: &str) -> Option<Moment> {
-        let parsed = Moment::parse(self.one(name)?);
+        let parsed = Moment::parse_parameter(self.one(name)?);
         parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
     }
 

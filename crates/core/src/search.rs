@@ -315,6 +315,36 @@ impl Decimal {
     fn key(&self) -> String {
         format!("{}{}e{}", if self.negative { "-" } else { "" }, self.digits, self.magnitude)
     }
+
+    /// The one JSON number that stands for the value: without an exponent up to 21 places before the
+    /// point and 6 zeros behind it (as ECMAScript writes numbers), else with one.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        if self.digits.is_empty() {
+            return "0".to_owned();
+        }
+        let sign = if self.negative { "-" } else { "" };
+        let length = self.digits.len();
+        let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+        let number = match usize::try_from(self.magnitude) {
+            Ok(places) if (1..=21).contains(&places) => {
+                match self.digits.split_at_checked(places) {
+                    None => format!("{:0<places$}", self.digits),
+                    Some((whole, "")) => whole.to_owned(),
+                    Some((whole, fraction)) => format!("{whole}.{fraction}"),
+                }
+            }
+            _ if (-5..=0).contains(&self.magnitude) => {
+                format!("0.{}{}", zeros(-self.magnitude), self.digits)
+            }
+            _ => {
+                let (first, more) = self.digits.split_at(1);
+                let point = if length > 1 { "." } else { "" };
+                format!("{first}{point}{more}e{}", self.magnitude.saturating_sub(1))
+            }
+        };
+        format!("{sign}{number}")
+    }
 }
 
 impl PartialOrd for Decimal {
@@ -496,6 +526,29 @@ mod tests {
         assert_eq!(d("-0").key(), d("0.0").key());
         assert!(d("9") < d("10") && d("-9") > d("-10") && d("0") > d("-1") && d("0.05") < d("0.5"));
         assert!(Decimal::parse("0012").is_none() && Decimal::parse("x").is_none());
+    }
+
+    #[test]
+    fn a_number_has_one_text() {
+        for (text, expected) in [
+            ("1", "1"),
+            ("1.0", "1"),
+            ("1e0", "1"),
+            ("10e-1", "1"),
+            ("-0.0", "0"),
+            ("-12.50", "-12.5"),
+            ("1200", "1200"),
+            ("12e20", "1.2e21"),
+            ("12e19", "120000000000000000000"),
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1e-7"),
+            ("-1.25e-9", "-1.25e-9"),
+            ("1e400", "1e400"),
+        ] {
+            let number = Decimal::parse(text).expect(text);
+            assert_eq!(number.to_text(), expected, "{text}");
+            assert_eq!(Decimal::parse(expected), Some(number), "{text}");
+        }
     }
 
     #[test]

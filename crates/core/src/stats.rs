@@ -1,20 +1,22 @@
 //! Statistics that stay exact and cost the same at any size.
 //!
 //! Every item is counted in one bucket per user, currency and UTC day, and inside it in one of 96
-//! slots of a quarter of an hour, because every time zone in use since 1972 is a whole number of
+//! slots of a quarter of an hour, because every time zone in use since 1979 is a whole number of
 //! quarters away from UTC. Days are added up to months. A question is answered from whole months,
 //! then whole days, then whole slots, and only where a boundary cuts a slot from the items
-//! themselves.
+//! themselves. The days of a time zone are those of [`crate::time::date_in`].
 
 mod bucket;
 mod month;
 mod series;
 mod tally;
+mod zone;
 
 pub use bucket::{Bucket, Cell, Dims, Extreme, Sums, decode_counts};
 pub use month::{Busiest, DayCounts, MonthSums, decode_month};
-pub use series::{Group, GroupBy, Interval, Series, SeriesTally};
-pub use tally::{DayPlan, Item, Span, Statistics, Tally, Zone, plan_day, takes_whole_month};
+pub use series::{Group, GroupBy, Interval, Point, Series, SeriesTally};
+pub use tally::{DayPlan, Item, Span, Statistics, Tally, plan_day, takes_whole_month};
+pub use zone::Zone;
 
 use crate::id::UserId;
 use crate::money::{Amount, Currency};

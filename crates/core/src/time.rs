@@ -1,6 +1,9 @@
 //! Moments and days. A moment is a whole number of microseconds since 1970 in UTC; it comes from
 //! outside, because nothing in this crate reads a clock.
 
+mod local;
+mod parse;
+
 use std::fmt;
 
 use jiff::civil;
@@ -8,6 +11,9 @@ use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::{CREATED_AT_END_S, CREATED_AT_MIN_S};
+
+pub use local::{date_in, day_start, zone};
+pub use parse::TimeError;
 
 pub const US_PER_S: i64 = 1_000_000;
 pub const US_PER_DAY: i64 = 86_400 * US_PER_S;
@@ -30,18 +36,11 @@ impl Month {
         let (year, month) = (1970 + self.0.div_euclid(12), self.0.rem_euclid(12) + 1);
         let date = i16::try_from(year).ok().zip(i8::try_from(month).ok());
         let date = date.and_then(|(year, month)| civil::Date::new(year, month, 1).ok());
-        date.map_or(Day(i32::MAX), |date| midnight(date, &TimeZone::UTC).day())
+        date.map_or(Day(i32::MAX), |date| day_start(date, &TimeZone::UTC).day())
     }
 }
 
-/// Says why a text is no moment.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a time: write it as 2024-01-15T10:30:00Z, with any offset, or as a date")]
-pub struct TimeError {
-    pub text: String,
-}
-
-/// What a text named: one moment, or a whole day.
+/// A moment or a whole day, as a text names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     Instant(Timestamp),
@@ -76,10 +75,10 @@ impl Timestamp {
         Day(i32::try_from(self.0.div_euclid(US_PER_DAY)).unwrap_or(i32::MAX))
     }
 
-    /// Reads RFC 3339 with any offset; without an offset the time is UTC; a bare date is midnight.
+    /// Reads a moment as [`Moment::parse`] does; a bare date is its midnight in UTC.
     ///
     /// # Errors
-    /// When the text is no such time, or lies outside the years 1900 to 2199.
+    /// As [`Moment::parse`].
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         Moment::parse(text).map(|moment| moment.start(&TimeZone::UTC))
     }
@@ -90,31 +89,23 @@ impl Timestamp {
 }
 
 impl Moment {
-    /// Reads a moment or a bare date.
+    /// Reads RFC 3339: `2024-01-15T10:30:00Z`, with any offset and any number of fraction digits, of
+    /// which six are kept. Beyond RFC 3339, a blank may stand for the `T`, a time without an offset is
+    /// UTC, and a bare date `2024-01-15` is the whole day.
     ///
     /// # Errors
-    /// When the text is neither, or lies outside the years 1900 to 2199.
+    /// When the text is none of these, or lies outside of the years 1900 to 2199.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        let error = || TimeError { text: text.chars().take(64).collect() };
-        if text.len() > 64 {
-            return Err(error());
-        }
-        if text.len() == 10 {
-            let date: civil::Date = text.parse().map_err(|_| error())?;
-            let midnight = midnight(date, &TimeZone::UTC);
-            return if midnight.in_range() { Ok(Self::Date(date)) } else { Err(error()) };
-        }
-        let time_part = text.get(10..).unwrap_or("");
-        let has_offset = time_part.contains(['Z', 'z', '+', '-']);
-        let us = if has_offset {
-            let parsed: jiff::Timestamp = text.parse().map_err(|_| error())?;
-            parsed.as_microsecond()
-        } else {
-            let parsed: civil::DateTime = text.parse().map_err(|_| error())?;
-            Offset::UTC.to_timestamp(parsed).map_err(|_| error())?.as_microsecond()
-        };
-        let timestamp = Timestamp(us);
-        if timestamp.in_range() { Ok(Self::Instant(timestamp)) } else { Err(error()) }
+        parse::moment(text)
+    }
+
+    /// Reads what [`Moment::parse`] does, and Unix time: seconds of 9 or 10 digits, with a fraction or
+    /// without, or milliseconds of 12 or 13 digits.
+    ///
+    /// # Errors
+    /// As [`Moment::parse`].
+    pub fn parse_parameter(text: &str) -> Result<Self, TimeError> {
+        parse::parameter(text)
     }
 
     /// The moment itself, or the first moment of the day in `tz`.
@@ -122,7 +113,7 @@ impl Moment {
     pub fn start(self, tz: &TimeZone) -> Timestamp {
         match self {
             Self::Instant(at) => at,
-            Self::Date(date) => midnight(date, tz),
+            Self::Date(date) => day_start(date, tz),
         }
     }
 
@@ -131,27 +122,26 @@ impl Moment {
     pub fn end(self, tz: &TimeZone) -> Timestamp {
         match self {
             Self::Instant(at) => Timestamp(at.0 + 1),
-            Self::Date(date) => midnight(date.tomorrow().unwrap_or(date), tz),
+            Self::Date(date) => day_start(date.tomorrow().unwrap_or(date), tz),
         }
     }
-}
 
-/// The first moment of a calendar day in a time zone (where midnight does not exist, the first
-/// moment that does).
-#[must_use]
-pub fn midnight(date: civil::Date, tz: &TimeZone) -> Timestamp {
-    match tz.to_ambiguous_timestamp(date.at(0, 0, 0, 0)).compatible() {
-        Ok(at) => Timestamp(at.as_microsecond()),
-        Err(_) => Timestamp::END,
-    }
-}
-
-/// The calendar day of a moment in a time zone.
-#[must_use]
-pub fn date_in(at: Timestamp, tz: &TimeZone) -> civil::Date {
-    match jiff::Timestamp::from_microsecond(at.0) {
-        Ok(instant) => tz.to_datetime(instant).date(),
-        Err(_) => civil::Date::MAX,
+    /// The range from one moment or day to another, which is in it: its first moment, and the first
+    /// one behind it. A day that the zone leaves out makes an empty range. `None` when the end is
+    /// before the start.
+    #[must_use]
+    pub fn range(
+        start: Option<Self>,
+        end: Option<Self>,
+        tz: &TimeZone,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let from = start.map_or(Timestamp::MIN, |start| start.start(tz)).max(Timestamp::MIN);
+        let to = end.map_or(Timestamp::END, |end| end.end(tz)).min(Timestamp::END);
+        let is_reversed = match (start, end) {
+            (Some(Self::Date(start)), Some(Self::Date(end))) => end < start,
+            _ => to <= from,
+        };
+        (!is_reversed).then_some((from, to))
     }
 }
 
@@ -209,56 +199,5 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(text: &str) -> String {
-        Timestamp::parse(text).map_or_else(|error| error.to_string(), |at| at.to_string())
-    }
-
-    #[test]
-    fn any_offset_is_accepted_and_utc_comes_back() {
-        for (text, expected) in [
-            ("2024-01-15T10:30:00.000000Z", "2024-01-15T10:30:00.000000Z"),
-            ("2024-01-15T10:30:00", "2024-01-15T10:30:00.000000Z"),
-            ("2024-01-15T10:30:00.5+02:00", "2024-01-15T08:30:00.500000Z"),
-            ("2024-01-15 10:30:00Z", "2024-01-15T10:30:00.000000Z"),
-            ("2024-01-15T00:15:00-05:30", "2024-01-15T05:45:00.000000Z"),
-            ("2024-02-29", "2024-02-29T00:00:00.000000Z"),
-            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
-        ] {
-            assert_eq!(shown(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn dates_that_do_not_exist_are_refused() {
-        for text in [
-            "2023-02-29",
-            "2024-13-01",
-            "2024-04-31T00:00:00Z",
-            "2024-01-15T25:00:00Z",
-            "",
-            "yesterday",
-            "1705314600",
-            "2024-01-15T10:30:00+99:00",
-            "1800-01-01",
-            "2300-01-01",
-        ] {
-            assert!(Timestamp::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_date_ends_a_range_with_its_whole_day_in_the_zone_asked_for() {
-        let madrid = TimeZone::get("Europe/Madrid").expect("the zone is bundled");
-        // The day the clocks go forward has 23 hours.
-        let day = Moment::parse("2024-03-31").expect("a date");
-        let hours = (day.end(&madrid).micros() - day.start(&madrid).micros()) / 3_600_000_000;
-        assert_eq!(hours, 23);
     }
 }

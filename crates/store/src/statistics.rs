@@ -86,6 +86,9 @@ pub fn items_of(month: &dyn Kept) -> Result<u64> {
 }
 
 pub fn totals(rows: &impl Rows, span: &Span, currencies: &[String]) -> Result<Vec<Statistics>> {
+    if span.is_empty() {
+        return Ok(Vec::new());
+    }
     let zone = Rc::new(Zone::new(span.tz.clone()));
     let mut tallies: BTreeMap<Currency, Tally> = BTreeMap::new();
     let days = Days::of(span);
@@ -97,14 +100,16 @@ pub fn totals(rows: &impl Rows, span: &Span, currencies: &[String]) -> Result<Ve
         }
         let tally =
             tallies.entry(currency).or_insert_with(|| Tally::new(currency, Rc::clone(&zone)));
-        let added = takes_whole_month(month, span)
+        let added = takes_whole_month(month, span, &zone)
             && tally
                 .add_month(month, row.kept.sums()?, || row.kept.counts().ok(), row.updated_at)
                 .ok_or_else(|| damaged("months"))?;
         if added {
             return Ok(());
         }
-        rows.days(days.within(month), Some(currency), &mut |row| add_day(rows, row, span, tally))
+        rows.days(days.within(month), Some(currency), &mut |row| {
+            add_day(rows, row, span, &zone, tally)
+        })
     })?;
     Ok(tallies.into_values().filter_map(Tally::finish).collect())
 }
@@ -114,9 +119,9 @@ pub fn is_asked_for(currency: Currency, currencies: &[String]) -> bool {
 }
 
 /// Adds a day, as far as it lies in the span.
-fn add_day(rows: &impl Rows, row: &Row, span: &Span, tally: &mut Tally) -> Result<()> {
+fn add_day(rows: &impl Rows, row: &Row, span: &Span, zone: &Zone, tally: &mut Tally) -> Result<()> {
     let day = row.day;
-    let unsure = match plan_day(day, span) {
+    let unsure = match plan_day(day, span, zone) {
         DayPlan::Whole => {
             let counts = decode_counts(row.kept.counts()?).ok_or_else(|| damaged("counts"))?;
             tally.add_day(day, &sums(row)?, &counts, row.updated_at)
@@ -165,24 +170,30 @@ pub fn series(
     group_by: &GroupBy,
 ) -> Result<Vec<Series>> {
     let mut tallies = Tallies::new(span, interval, group_by);
+    if span.is_empty() {
+        return tallies.finish();
+    }
     rows.days(Days::of(span), None, &mut |row| {
         if !is_asked_for(row.currency, currencies) {
             return Ok(());
         }
-        let tally = tallies.of(row.currency);
+        let (tally, zone) = tallies.of(row.currency);
         if let GroupBy::Metadata(_) = group_by {
             return rows.items(inside(row.day, span), row.currency, &mut |item| {
-                tally.add_item(&Item::from(item), &item.metadata);
+                tally.add_item(&Item::from(item), &item.metadata, zone);
             });
         }
         let day = row.day;
-        match plan_day(day, span) {
-            DayPlan::Whole if tally.takes_whole(day) => tally.add_day(day, &sums(row)?),
-            DayPlan::Whole => tally.add_slots(day, &read_slots(row)?, |_| true),
+        match plan_day(day, span, zone) {
+            DayPlan::Whole if tally.takes_whole(day, zone) => {
+                tally.add_day(day, &sums(row)?, zone);
+            }
+            DayPlan::Whole => tally.add_slots(day, &read_slots(row)?, |_| true, zone),
             DayPlan::Parts { slots, cut } => {
-                tally.add_slots(day, &read_slots(row)?, |slot| slots.contains(&slot));
+                let is_asked = |slot| slots.contains(&slot);
+                tally.add_slots(day, &read_slots(row)?, is_asked, zone);
                 cut_items(rows, row, &cut, span, &mut |item| {
-                    tally.add_item(&Item::from(item), &item.metadata);
+                    tally.add_item(&Item::from(item), &item.metadata, zone);
                 })?;
             }
         }
@@ -193,28 +204,29 @@ pub fn series(
 
 /// The lines of a chart, one set for each currency.
 pub struct Tallies<'a> {
-    span: &'a Span,
+    zone: Zone,
     interval: Interval,
     group_by: &'a GroupBy,
     tallies: BTreeMap<Currency, SeriesTally>,
 }
 
 impl<'a> Tallies<'a> {
-    pub fn new(span: &'a Span, interval: Interval, group_by: &'a GroupBy) -> Self {
-        Self { span, interval, group_by, tallies: BTreeMap::new() }
+    pub fn new(span: &Span, interval: Interval, group_by: &'a GroupBy) -> Self {
+        let zone = Zone::new(span.tz.clone());
+        Self { zone, interval, group_by, tallies: BTreeMap::new() }
     }
 
-    /// The lines of a currency, which is among the answers from now on.
-    pub fn of(&mut self, currency: Currency) -> &mut SeriesTally {
-        self.tallies.entry(currency).or_insert_with(|| {
-            let (tz, group_by) = (self.span.tz.clone(), self.group_by.clone());
-            SeriesTally::new(currency, tz, self.interval, group_by)
-        })
+    /// The lines of a currency, and the zone of their days.
+    pub fn of(&mut self, currency: Currency) -> (&mut SeriesTally, &Zone) {
+        let new = || SeriesTally::new(currency, self.interval, self.group_by.clone());
+        (self.tallies.entry(currency).or_insert_with(new), &self.zone)
     }
 
+    /// The currencies in which something counts.
     pub fn finish(self) -> Result<Vec<Series>> {
         let too_many = |points| Error::TooManyPoints { points, max: SERIES_POINTS_MAX };
-        self.tallies.into_values().map(|tally| tally.finish().map_err(too_many)).collect()
+        let finished = self.tallies.into_values().map(|tally| tally.finish().map_err(too_many));
+        finished.filter_map(Result::transpose).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! From buckets to an answer: which detail a day needs, and what it all adds up to.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use jiff::civil::Date;
@@ -9,9 +8,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::month::visit_days;
-use super::{Busiest, Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, slot_start};
+use super::zone::is_slot_start;
+use super::{Busiest, Cell, Dims, Extreme, SLOT_US, SLOTS_PER_DAY, Sums, Zone, slot_start};
 use crate::money::{Amount, Currency, Total};
-use crate::time::{Day, Month, Timestamp, date_in, midnight};
+use crate::time::{Day, Month, Timestamp};
 use crate::transaction::{Side, Status, Transaction, TransactionType};
 
 /// The time that a question is about. `from` is in it, `to` is not.
@@ -27,6 +27,12 @@ impl Span {
     #[must_use]
     pub fn all() -> Self {
         Self { from: Timestamp::MIN, to: Timestamp::END, tz: TimeZone::UTC }
+    }
+
+    /// Whether no moment is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.to <= self.from
     }
 
     /// The UTC days that the span touches, first and last.
@@ -47,24 +53,20 @@ pub enum DayPlan {
 
 /// Decides how much of a UTC day lies in the span, and whether slots can answer for it.
 #[must_use]
-pub fn plan_day(day: Day, span: &Span) -> DayPlan {
+pub fn plan_day(day: Day, span: &Span, zone: &Zone) -> DayPlan {
     let (start, end) = (day.start(), day.end());
-    let inside = span.from <= start && end <= span.to;
-    if inside && aligned(start, &span.tz) && aligned(end, &span.tz) {
-        return DayPlan::Whole;
-    }
     let mut cut: Vec<u8> = Vec::new();
     let mut cut_at = |at: Timestamp| {
-        if start < at && at < end && at.micros().rem_euclid(SLOT_US) != 0 {
+        if start < at && at < end && !is_slot_start(at) {
             cut.push(super::slot_of(at));
         }
     };
     cut_at(span.from);
     cut_at(span.to);
-    for midnight in midnights(day, &span.tz) {
-        cut_at(midnight);
+    for (at, _) in zone.month(day.month()).of_day(day) {
+        cut_at(*at);
     }
-    if inside && cut.is_empty() {
+    if span.from <= start && end <= span.to && cut.is_empty() {
         return DayPlan::Whole;
     }
     let slots = (0..SLOTS_PER_DAY as u8).filter(|slot| {
@@ -81,27 +83,10 @@ pub fn plan_day(day: Day, span: &Span) -> DayPlan {
 /// Whether the sums of a whole UTC month can answer: it lies in the span, and no day of the zone
 /// begins inside a slot.
 #[must_use]
-pub fn takes_whole_month(month: Month, span: &Span) -> bool {
+pub fn takes_whole_month(month: Month, span: &Span, zone: &Zone) -> bool {
     let (first, after) = super::month::days(month);
     let inside = span.from <= first.start() && after.start() <= span.to;
-    inside && aligned(first.start(), &span.tz) && aligned(after.start(), &span.tz)
-}
-
-/// Whether the zone is a whole number of slots away from UTC at a moment.
-fn aligned(at: Timestamp, tz: &TimeZone) -> bool {
-    let instant = jiff::Timestamp::from_microsecond(at.micros());
-    instant.is_ok_and(|at| i64::from(tz.to_offset(at).seconds()) % SLOT_S == 0)
-}
-
-const SLOT_S: i64 = SLOT_US / 1_000_000;
-
-/// The midnights of the zone that fall into a UTC day, its edges included.
-fn midnights(day: Day, tz: &TimeZone) -> impl Iterator<Item = Timestamp> {
-    let first = date_in(day.start(), tz);
-    let dates =
-        [Some(first), first.tomorrow().ok(), first.tomorrow().and_then(Date::tomorrow).ok()];
-    let tz = tz.clone();
-    dates.into_iter().flatten().map(move |date| midnight(date, &tz))
+    inside && (zone.is_utc() || zone.month(month).is_aligned)
 }
 
 /// One item that is counted by itself.
@@ -122,37 +107,6 @@ const COMMON: usize = 64;
 
 fn place_of(dims: &Dims) -> usize {
     dims.transaction_type as usize * 8 + dims.status as usize * 2 + dims.side as usize
-}
-
-/// How the days of a time zone lie in UTC days; looked up once for all currencies.
-#[derive(Debug)]
-pub struct Zone {
-    tz: TimeZone,
-    splits: RefCell<HashMap<Day, Split>>,
-}
-
-/// The dates of the zone in a UTC day, and the slot from which on the second one counts. A UTC day
-/// has two at most: no zone is more than a day's length away from another moment of it.
-type Split = (Date, Date, u8);
-
-impl Zone {
-    #[must_use]
-    pub fn new(tz: TimeZone) -> Self {
-        Self { tz, splits: RefCell::new(HashMap::new()) }
-    }
-
-    fn is_utc(&self) -> bool {
-        self.tz == TimeZone::UTC
-    }
-
-    fn split(&self, day: Day) -> Split {
-        *self.splits.borrow_mut().entry(day).or_insert_with(|| {
-            let first = date_in(day.start(), &self.tz);
-            let last = date_in(Timestamp::from_micros(day.end().micros() - 1), &self.tz);
-            let from = if first == last { 0 } else { super::slot_of(midnight(last, &self.tz)) };
-            (first, last, from)
-        })
-    }
 }
 
 /// Adds up one currency.
@@ -193,7 +147,7 @@ impl Tally {
     pub fn add_day(&mut self, day: Day, sums: &Sums, counts: &[(u8, u64)], at: Timestamp) -> bool {
         let unsure = self.unsure(sums);
         self.add_sums(sums, at);
-        self.count_slots(self.zone.split(day), counts.iter().copied());
+        self.count_slots(day, counts.iter().copied());
         unsure
     }
 
@@ -241,7 +195,7 @@ impl Tally {
     pub fn add_item(&mut self, item: &Item) {
         self.add_cell(&item.dims, Cell { count: 1, total: item.amount.into() });
         if item.dims.status.counts() {
-            *self.days.entry(date_in(item.created_at, &self.zone.tz)).or_default() += 1;
+            *self.days.entry(self.zone.date(item.created_at)).or_default() += 1;
         }
         self.add_extremes(item);
     }
@@ -304,29 +258,23 @@ impl Tally {
         if self.zone.is_utc() {
             // A UTC day lies in one month, so the busiest of each month are the candidates.
             if busiest.count > 0 {
-                let (date, _, _) = self.zone.split(day(busiest.place));
+                let date = self.zone.date(day(busiest.place).start());
                 *self.days.entry(date).or_default() += busiest.count;
             }
             return Some(true);
         }
-        visit_days(counts()?, |counts| {
-            let split = self.zone.split(day(counts.place));
-            self.count_slots(split, counts.slots());
-        })?;
+        visit_days(counts()?, |counts| self.count_slots(day(counts.place), counts.slots()))?;
         Some(true)
     }
 
     /// Says how many items count in the slots of a UTC day.
-    fn count_slots(&mut self, (first, last, from): Split, slots: impl Iterator<Item = (u8, u64)>) {
-        let (mut before, mut behind) = (0, 0);
-        for (slot, count) in slots {
-            *(if slot < from { &mut before } else { &mut behind }) += count;
-        }
-        for (date, count) in [(first, before), (last, behind)] {
+    fn count_slots(&mut self, day: Day, slots: impl Iterator<Item = (u8, u64)>) {
+        let local = self.zone.month(day.month());
+        local.count(day, slots, |date, count| {
             if count > 0 {
                 *self.days.entry(date).or_default() += count;
             }
-        }
+        });
     }
 
     /// The answer; `None` when there is no item at all.

@@ -93,20 +93,23 @@ impl<'a> Reader<'a> {
         parsed.map_err(|detail| self.error("user_id", "USER_ID", detail)).ok()
     }
 
+    /// The value of a parameter that may stand once; an empty one says nothing.
+    pub fn filled(&mut self, name: &str) -> Option<&'a str> {
+        self.one(name).filter(|value| !value.is_empty())
+    }
+
     pub fn moment(&mut self, name: &str) -> Option<Moment> {
-        let parsed = Moment::parse(self.one(name)?);
+        let parsed = Moment::parse_parameter(self.filled(name)?);
         parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
     }
 
     /// From `start_date`, which is in the range, to the first moment after `end_date`.
     pub fn range(&mut self, tz: &TimeZone) -> (Timestamp, Timestamp) {
         let (start, end) = (self.moment("start_date"), self.moment("end_date"));
-        let from = start.map_or(Timestamp::MIN, |moment| moment.start(tz)).max(Timestamp::MIN);
-        let to = end.map_or(Timestamp::END, |moment| moment.end(tz)).min(Timestamp::END);
-        if from >= to && self.errors.is_empty() {
+        Moment::range(start, end, tz).unwrap_or_else(|| {
             self.error("end_date", "RANGE", "`end_date` is before `start_date`");
-        }
-        (from, to)
+            (Timestamp::MIN, Timestamp::END)
+        })
     }
 
     /// A whole number from 1 to `max`.

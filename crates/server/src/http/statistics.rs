@@ -16,9 +16,6 @@ use super::schema::{
     UserParam,
 };
 
-/// The longest time zone name that is looked up.
-const TZ_CHARS_MAX: usize = 64;
-
 #[derive(Serialize)]
 struct StatisticsAnswer<'a> {
     user_id: &'a UserId,
@@ -75,12 +72,12 @@ pub async fn series(
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
     let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params);
-    let name = reader.one("interval").unwrap_or("day");
+    let name = reader.filled("interval").unwrap_or("day");
     let interval = Interval::from_name(name).unwrap_or_else(|| {
         reader.error("interval", "ONE_OF", "`interval` is one of day, week, month");
         Interval::Day
     });
-    let group_name = reader.one("group_by");
+    let group_name = reader.filled("group_by");
     let group_by = group_name.map(GroupBy::from_name).unwrap_or(Some(GroupBy::None));
     let group_by = group_by.unwrap_or_else(|| {
         let detail = "`group_by` is one of side, transaction_type, product, metadata.<path>";
@@ -109,9 +106,8 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn read(reader: &mut Reader<'a>, params: &'a Params) -> Self {
-        let name = reader.one("tz").unwrap_or("UTC");
-        let zone = if name.len() > TZ_CHARS_MAX { None } else { TimeZone::get(name).ok() };
-        let tz = zone.unwrap_or_else(|| {
+        let name = reader.filled("tz").unwrap_or("UTC");
+        let tz = daybook_core::time::zone(name).unwrap_or_else(|| {
             let detail = "there is no such time zone; write it as Europe/Madrid";
             reader.error("tz", "UNKNOWN_TIME_ZONE", detail);
             TimeZone::UTC
@@ -120,8 +116,8 @@ impl<'a> Asked<'a> {
         Self {
             currencies: currencies(reader, params),
             span: Span { from, to, tz },
-            start_date: params.all("start_date").next(),
-            end_date: params.all("end_date").next(),
+            start_date: params.all("start_date").find(|date| !date.is_empty()),
+            end_date: params.all("end_date").find(|date| !date.is_empty()),
             tz: name,
         }
     }
@@ -129,7 +125,7 @@ impl<'a> Asked<'a> {
 
 fn currencies(reader: &mut Reader<'_>, params: &Params) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
-    for code in params.all("currency") {
+    for code in params.all("currency").filter(|code| !code.is_empty()) {
         let code = reader.currency_code(code);
         codes.extend(code.filter(|code| !codes.contains(code)));
     }

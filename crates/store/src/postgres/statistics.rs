@@ -71,6 +71,10 @@ pub async fn series(
     group_by: &GroupBy,
 ) -> Result<Vec<Series>> {
     let Some(number) = user_number(conn, user).await? else { return Ok(Vec::new()) };
+    if let GroupBy::Metadata(_) = group_by {
+        let tallies = Tallies::new(span, interval, group_by);
+        return by_metadata(conn, user, number, span, currencies, tallies).await;
+    }
     let days = Days::of(span);
     let (first, last) = (days.first.month().0, days.last.month().0);
     let sql = r#"select currency, digits, month, day, updated_at, sums, counts from statistics
@@ -78,16 +82,6 @@ pub async fn series(
         order by currency, digits, month, day"#;
     let mut fetched = Fetched::new(user, number);
     fetched.all = conn.query(sql, &[&number, &first, &last]).await?;
-    if let GroupBy::Metadata(_) = group_by {
-        let mut tallies = Tallies::new(span, interval, group_by);
-        fetched.days(days, None, &mut |row| {
-            if answers::is_asked_for(row.currency, currencies) {
-                tallies.of(row.currency);
-            }
-            Ok(())
-        })?;
-        return by_metadata(conn, user, number, span, currencies, tallies).await;
-    }
     loop {
         let answer = answers::series(&fetched, span, currencies, interval, group_by);
         if !fetched.lacks() {
@@ -115,7 +109,8 @@ async fn by_metadata(
         let items = look.feed(start, 0, LOOKED_AT).await?;
         for (_, item) in &items {
             if answers::is_asked_for(item.currency, currencies) {
-                tallies.of(item.currency).add_item(&Item::from(item), &item.metadata);
+                let (tally, zone) = tallies.of(item.currency);
+                tally.add_item(&Item::from(item), &item.metadata, zone);
             }
         }
         match items.last() {
