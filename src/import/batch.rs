@@ -156,7 +156,9 @@ async fn commit(
         match (verdict, account) {
             (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
             (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
-            (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
+            (Ok(Outcome::Unchanged(_) | Outcome::Ignored(_) | Outcome::Deleted(_)), _) => {
+                batch.counts.unchanged += 1;
+            }
             (Err(Rejection::KeyReused), _) => {
                 bail!("the file changed while it was imported; begin again with --restart")
             }

@@ -13,7 +13,7 @@ use super::fernet::Fernet;
 use super::mapping::RowKind;
 
 /// What Daybook itself gave an exported item; what an item says of itself is the rest.
-const GIVEN: &[&str] = &["id", "display", "version", "recorded_at", "updated_at"];
+const GIVEN: &[&str] = &["id", "display", "version", "recorded_at", "updated_at", "side_given"];
 
 /// A row that passed the checks.
 pub enum Checked {
@@ -86,7 +86,13 @@ impl Checker {
             Some(Export { id, transfer: Some(transfer), .. }) => {
                 Ok(Checked::Shown { id, transfer })
             }
-            Some(Export { id, transfer: None, own }) => parse(&own, id).map(Checked::Exported),
+            Some(Export { id, transfer: None, own, says_side }) => {
+                let mut new = parse(&own, id)?;
+                // Every exported item shows its side; only some were told it.
+                let kind = daybook_core::kind::of(new.transaction_type);
+                new.side_given = says_side || new.side != kind.side(&new.metadata);
+                Ok(Checked::Exported(new))
+            }
         }
     }
 }
@@ -112,6 +118,8 @@ fn kind(body: &str) -> Result<Kind, Rejection> {
 struct Export {
     id: TransactionId,
     transfer: Option<TransferId>,
+    /// Whether its side was said.
+    says_side: bool,
     /// What it says of itself.
     own: String,
 }
@@ -134,7 +142,8 @@ fn exported(body: &str) -> Result<Option<Export>, Rejection> {
     };
     let id = TransactionId(uuid("id", id)?);
     let transfer = given("transfer_id").map(|raw| uuid("transfer_id", raw)).transpose()?;
+    let says_side = given("side_given") == Some("true");
     let own = fields.0.iter().filter(|(key, _)| !GIVEN.contains(&key.as_str()));
     let own: Vec<(&str, &str)> = own.map(|(key, raw)| (key.as_str(), raw.get())).collect();
-    Ok(Some(Export { id, transfer: transfer.map(TransferId), own: object(&own) }))
+    Ok(Some(Export { id, transfer: transfer.map(TransferId), says_side, own: object(&own) }))
 }

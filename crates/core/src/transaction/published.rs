@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::Transaction;
+use super::{Revision, Transaction};
 use crate::id::{EventSeq, UserId};
 use crate::json::{Fields, Json};
 use crate::money::{Amount, Currency};
@@ -24,11 +24,16 @@ impl Transaction {
             product: read(&mut fields, "product")?,
             status: read(&mut fields, "status")?,
             side: read(&mut fields, "side")?,
+            side_given: read(&mut fields, "side_given").unwrap_or(false),
             currency,
             amount: Amount::parse(amount, currency).ok()?,
             metadata: Json::from_raw(fields.take("metadata")?, usize::MAX).ok()?,
             source: read(&mut fields, "source"),
             external_id: read(&mut fields, "external_id"),
+            revision: Revision {
+                version: read(&mut fields, "source_version"),
+                updated_at: read(&mut fields, "source_updated_at"),
+            },
             transfer_id: read(&mut fields, "transfer_id"),
             version: read(&mut fields, "version")?,
             created_at: read(&mut fields, "created_at")?,
@@ -62,6 +67,11 @@ mod tests {
             let more = Transaction {
                 source: Some("bank".to_owned()),
                 external_id: Some("x".to_owned()),
+                side_given: true,
+                revision: Revision {
+                    version: Some(7),
+                    updated_at: Some(Timestamp::from_micros(11)),
+                },
                 transfer_id: Some(TransferId(uuid::Uuid::from_u128(8))),
                 updated_at: Some(Timestamp::from_micros(10)),
                 ..item.clone()

@@ -49,6 +49,7 @@ impl Replies {
             StoredVerdict::Created(_)
             | StoredVerdict::Updated(_)
             | StoredVerdict::Unchanged(_)
+            | StoredVerdict::Ignored(_)
             | StoredVerdict::Seen(..)
             | StoredVerdict::Refused(_) => None,
         };
@@ -64,9 +65,9 @@ impl Replies {
             let is_told = |seq: EventSeq| seq <= reply.seq && at_of(seq) == Some(own);
             let fits = |verdict: &StoredVerdict| match verdict {
                 StoredVerdict::Created(seq) | StoredVerdict::Updated(seq) => is_told(*seq),
-                StoredVerdict::Unchanged(seq) | StoredVerdict::Seen(seq, _) => {
-                    *seq <= reply.seq && at_of(*seq).is_some()
-                }
+                StoredVerdict::Unchanged(seq)
+                | StoredVerdict::Ignored(seq)
+                | StoredVerdict::Seen(seq, _) => *seq <= reply.seq && at_of(*seq).is_some(),
                 StoredVerdict::Deleted(id) => {
                     named.gone.get(id).is_some_and(|times| times.contains(&own))
                 }
