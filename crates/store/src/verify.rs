@@ -6,7 +6,6 @@ pub mod seals;
 
 use std::collections::BTreeMap;
 
-use daybook_core::search::{Document, in_dictionary};
 use daybook_core::stats::{self, Bucket, BucketKey, Extreme, MonthSums, Sums};
 use daybook_core::time::{Day, Month};
 use daybook_core::{Currency, EventSeq, Json, KeyId, Timestamp, Transaction, UserId};
@@ -90,14 +89,9 @@ pub fn api_key(findings: &mut Findings, row: &impl Columns) -> Result<()> {
     Ok(())
 }
 
-/// The words of an item that the dictionary of its user must have.
-pub fn dictionary(document: &Document) -> impl Iterator<Item = &String> {
-    document.fields.iter().flatten().filter(|word| in_dictionary(word))
-}
-
-/// Names a word that the dictionary lacks.
-pub fn lacks_word(findings: &mut Findings, word: &str, item: impl std::fmt::Display) {
-    findings.differs("search", format!("the dictionary lacks '{word}' of {item}"));
+/// Names an entry that the dictionary lacks.
+pub fn lacks_word(findings: &mut Findings, entry: &str, item: impl std::fmt::Display) {
+    findings.differs("search", format!("the dictionary lacks '{entry}' of {item}"));
 }
 
 /// The statistics of a user, counted anew from the items.

@@ -1,8 +1,10 @@
 //! A user's totals, and points for a chart.
 
+use axum::extract::State;
 use axum::response::Response;
 use daybook_core::UserId;
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
+use daybook_core::transaction::Vocabulary;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use super::schema::{
     ReadHeaders, ReadProblems, SeriesBody, SeriesParams, StatisticsBody, StatisticsParams,
     UserParam,
 };
+use crate::app::App;
 
 /// The longest time zone name that is looked up.
 const TZ_CHARS_MAX: usize = 64;
@@ -35,6 +38,7 @@ struct StatisticsAnswer<'a> {
     responses((status = 200, description = "The totals.", body = StatisticsBody), ReadProblems),
 )]
 pub async fn statistics(
+    State(app): State<App>,
     CanRead(caller): CanRead,
     books: Books,
     PathUser(user): PathUser,
@@ -43,7 +47,7 @@ pub async fn statistics(
     params.only(&["start_date", "end_date", "tz", "currency"])?;
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
-    let asked = Asked::read(&mut reader, &params);
+    let asked = Asked::read(&mut reader, &params, app.vocabulary());
     reader.finish()?;
     let Asked { span, currencies, start_date, end_date, tz } = asked;
     let found = books.statistics(user.clone(), span, currencies).await?;
@@ -66,6 +70,7 @@ struct SeriesAnswer<'a> {
     responses((status = 200, description = "The points.", body = SeriesBody), ReadProblems),
 )]
 pub async fn series(
+    State(app): State<App>,
     CanRead(caller): CanRead,
     books: Books,
     PathUser(user): PathUser,
@@ -74,7 +79,7 @@ pub async fn series(
     params.only(&["interval", "group_by", "start_date", "end_date", "tz", "currency"])?;
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
-    let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params);
+    let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params, app.vocabulary());
     let name = reader.one("interval").unwrap_or("day");
     let interval = Interval::from_name(name).unwrap_or_else(|| {
         reader.error("interval", "ONE_OF", "`interval` is one of day, week, month");
@@ -108,7 +113,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn read(reader: &mut Reader<'a>, params: &'a Params) -> Self {
+    fn read(reader: &mut Reader<'a>, params: &'a Params, vocabulary: &Vocabulary) -> Self {
         let name = reader.one("tz").unwrap_or("UTC");
         let zone = if name.len() > TZ_CHARS_MAX { None } else { TimeZone::get(name).ok() };
         let tz = zone.unwrap_or_else(|| {
@@ -118,7 +123,7 @@ impl<'a> Asked<'a> {
         });
         let (from, to) = reader.range(&tz);
         Self {
-            currencies: currencies(reader, params),
+            currencies: currencies(reader, params, vocabulary),
             span: Span { from, to, tz },
             start_date: params.all("start_date").next(),
             end_date: params.all("end_date").next(),
@@ -127,10 +132,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn currencies(reader: &mut Reader<'_>, params: &Params) -> Vec<String> {
+fn currencies(reader: &mut Reader<'_>, params: &Params, vocabulary: &Vocabulary) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
     for code in params.all("currency") {
-        let code = reader.currency_code(code);
+        let code = reader.currency_code(code, vocabulary);
         codes.extend(code.filter(|code| !codes.contains(code)));
     }
     if codes.len() > daybook_core::limits::FILTER_VALUES_MAX {

@@ -14,6 +14,7 @@ use super::connect::Conn;
 use super::ring;
 use crate::codec::postgres::EVENT;
 use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
+use crate::dictionary;
 use crate::postings::tsvector;
 use crate::seal::mark::BEGINNING;
 use crate::seal::{Keys, Seal, Sealed};
@@ -147,9 +148,9 @@ impl Verify<'_> {
             };
             ids.push(item.id.0);
             expected.push(tsvector(user, &document));
-            for word in verify::dictionary(&document) {
+            for entry in dictionary::entries(&document) {
                 owners.push(item.id.0);
-                words.push(word.clone());
+                words.push(entry.into_owned());
             }
         }
         for row in self.conn.query(differ, &[&ids, &expected]).await? {

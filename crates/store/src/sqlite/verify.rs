@@ -15,7 +15,7 @@ use crate::codec::{self, Columns, ITEM, ITEM_COLUMNS};
 use crate::seal::mark::BEGINNING;
 use crate::seal::{Keys, Moment, Seal, Sealed};
 use crate::verify::{self, Findings, ItemEvent, Link, Log, Recount, seals};
-use crate::{Progress, Result, Verified, postings};
+use crate::{Progress, Result, Verified, dictionary, postings};
 
 struct Verify<'a> {
     conn: &'a Connection,
@@ -129,9 +129,9 @@ impl Verify<'_> {
         self.expected.insert(pos, Some(sum));
         let mut find =
             self.conn.prepare_cached("select 1 from words where user = ?1 and word = ?2")?;
-        for word in verify::dictionary(&document) {
-            if !find.exists((user, word))? {
-                verify::lacks_word(&mut self.findings, word, item.id);
+        for entry in dictionary::entries(&document) {
+            if !find.exists((user, &entry))? {
+                verify::lacks_word(&mut self.findings, &entry, item.id);
             }
         }
         Ok(())
