@@ -188,12 +188,14 @@ async fn list_by_server(server: &Server, args: &ListArgs, style: Style) -> anyho
         has_more: bool,
     }
     let mut listing = Listing::new(style, COLUMNS, args.limit);
-    let mut cursor = String::new();
+    let mut cursor: Option<String> = None;
     while let Some(limit) = listing.wants() {
         let limit = limit.min(PAGE_SIZE_MAX).to_string();
-        let page = server.get(&["keys"], &[("limit", &limit), ("cursor", &cursor)]).await?;
+        let mut asked = vec![("limit", limit.as_str())];
+        asked.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let page = server.get(&["keys"], &asked).await?;
         let page: Page = serde_json::from_value(page).context("the server lists no keys")?;
-        cursor = page.next_cursor.unwrap_or_default();
+        cursor = page.next_cursor;
         listing.say(page.items.iter().map(Value::to_string).collect(), page.has_more)?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use daybook_core::query::{Order, Paging, QueryError};
+use daybook_core::transaction::Vocabulary;
 use daybook_core::{Query, Transaction, UserId};
 use daybook_store::Store;
 
@@ -55,9 +56,10 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         args.filter.iter().map(|text| filter(text)).collect::<anyhow::Result<_>>()?;
     let named = parse_users(&args.user)?;
     // A wrong filter is said before anything is opened.
-    question(&filters, &UserId::parse("anybody").map_err(usage)?)?;
+    let vocabulary = config.vocabulary();
+    question(&filters, &UserId::parse("anybody").map_err(usage)?, &vocabulary)?;
     let store = open_existing(&config).await?;
-    let written = export(&args, &filters, named, &*store).await;
+    let written = export(&args, (&filters, &vocabulary), named, &*store).await;
     store.close().await;
     let written = written?;
     if let Some(path) = &args.output {
@@ -68,18 +70,19 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn export(
     args: &Args,
-    filters: &[(String, String)],
+    (filters, vocabulary): (&[(String, String)], &Vocabulary),
     named: Vec<UserId>,
     store: &dyn Store,
 ) -> anyhow::Result<u64> {
     let users = if named.is_empty() { all_users(store).await? } else { named };
     let mut writer = Writer::new(args)?;
     let bar = progress("exporting users", u64::try_from(users.len())?);
-    let mut written = 0;
+    let (mut written, mut is_cut) = (0, false);
     for user in users {
-        let mut query = question(filters, &user)?;
+        let mut query = question(filters, &user, vocabulary)?;
         loop {
             let page = store.transactions(query.clone()).await?;
+            is_cut |= page.is_cut;
             for item in &page.items {
                 writer.write(item)?;
                 written += 1;
@@ -93,6 +96,11 @@ async fn export(
     }
     writer.finish()?;
     bar.finish_and_clear();
+    if is_cut {
+        note(format_args!(
+            "items may be missing: the search means more words than are looked for; write it in full"
+        ));
+    }
     Ok(written)
 }
 
@@ -107,14 +115,19 @@ fn filter(text: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn question(filters: &[(String, String)], user: &UserId) -> anyhow::Result<Query> {
-    let mut query = Query::parse(filters, Some(user)).map_err(|error| match &error {
-        QueryError::Invalid(errors) => {
-            let said: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
-            usage(format!("--filter: {}", said.join("; ")))
-        }
-        other => usage(format!("--filter: {other}")),
-    })?;
+fn question(
+    filters: &[(String, String)],
+    user: &UserId,
+    vocabulary: &Vocabulary,
+) -> anyhow::Result<Query> {
+    let mut query =
+        Query::parse(filters, Some(user), vocabulary).map_err(|error| match &error {
+            QueryError::Invalid(errors) => {
+                let said: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
+                usage(format!("--filter: {}", said.join("; ")))
+            }
+            other => usage(format!("--filter: {other}")),
+        })?;
     query.order = Order::Newest;
     query.paging = Paging::Cursor { after: None, limit: PAGE };
     Ok(query)

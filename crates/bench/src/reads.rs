@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use daybook_core::cursor::Position;
+use daybook_core::transaction::Vocabulary;
 use daybook_core::{Query, Timestamp, TransactionId, UserId, search};
 use serde::Deserialize;
 
@@ -293,7 +294,7 @@ fn page(client: &Client, parameters: &str) -> Result<FeedPage> {
 fn cursor_after(user: &str, item: &Item) -> Result<String> {
     let user = UserId::parse(user).map_err(|refused| anyhow!(refused))?;
     let asked = [("user_id".to_owned(), user.to_string()), ("limit".to_owned(), "20".to_owned())];
-    let query = Query::parse(&asked, None)?;
+    let query = Query::parse(&asked, None, &Vocabulary::default())?;
     let created_at = Timestamp::parse(&item.created_at)?;
     Ok(Position { tier: 0, created_at, id: item.id }.encode(query.digest))
 }

@@ -97,11 +97,21 @@ impl Json {
 
     /// Visits every scalar with its dotted path; the items of an array share the array's path.
     pub fn visit<'a>(&'a self, visit: &mut impl FnMut(&str, &'a Json)) {
+        self.visit_leaves(&mut |path, value| match value {
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => visit(path, value),
+            Self::Array(_) | Self::Object(_) => {}
+        });
+    }
+
+    /// As [`Json::visit`], and visits empty arrays and objects too, below the value itself.
+    pub fn visit_leaves<'a>(&'a self, visit: &mut impl FnMut(&str, &'a Json)) {
         self.visit_under(&mut String::new(), visit);
     }
 
     fn visit_under<'a>(&'a self, path: &mut String, visit: &mut impl FnMut(&str, &'a Json)) {
         match self {
+            Self::Object(entries) if entries.is_empty() && !path.is_empty() => visit(path, self),
+            Self::Array(items) if items.is_empty() && !path.is_empty() => visit(path, self),
             Self::Object(entries) => {
                 for (key, value) in entries {
                     let parent = path.len();

@@ -2,6 +2,7 @@
 //! under `kind/`, one variant of [`TransactionType`] and one line in [`KINDS`].
 
 pub(crate) mod check;
+pub mod label;
 
 mod bill_payment;
 mod card;
@@ -12,6 +13,7 @@ pub(crate) mod p2p;
 mod top_up;
 mod withdrawal;
 
+use self::label::Label;
 use crate::display::Display;
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -29,6 +31,10 @@ pub trait Kind: Sync {
 
     /// What people read: computed for every answer, never stored as the truth.
     fn display(&self, item: &Transaction) -> Display;
+
+    /// The words that titles and subtitles of its items have beside values; searches find the items
+    /// by them. They begin with those that every item of the type is found by.
+    fn labels(&self) -> Vec<Label>;
 
     /// Which way the money goes when the request does not say.
     fn side(&self, metadata: &Json) -> Side;

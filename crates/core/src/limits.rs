@@ -35,7 +35,10 @@ pub const SEARCH_WORDS_MAX: usize = 16;
 /// The most dictionary words that one searched word expands to by its beginning; past it the
 /// index's own prefix scan answers, which is complete too, but slower.
 pub const SEARCH_PREFIX_WORDS_MAX: usize = 64;
-/// The most dictionary words that one searched word reaches by typos, the closest kept.
+/// The most beginnings of words with digits among them: each is ten scans, one for each digit.
+pub const SEARCH_PREFIX_LETTERS_MAX: usize = 8;
+/// The most dictionary words that one searched word reaches by typos, the closest kept; an answer
+/// says when there are more.
 pub const SEARCH_TYPO_WORDS_MAX: usize = 64;
 /// The longest word the index keeps, in characters; the rest of a longer one is cut off.
 pub const WORD_CHARS_MAX: usize = 40;

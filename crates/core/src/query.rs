@@ -2,6 +2,8 @@
 
 mod ledger;
 
+use std::cmp::Ordering;
+
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -12,9 +14,9 @@ use crate::limits::{
     FILTER_VALUES_MAX, METADATA_FILTERS_MAX, PAGE_OFFSET_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
 };
 use crate::money::Amount;
-use crate::search::{self, Clause, Decimal, Fact};
+use crate::search::{self, Clause, Decimal, Fact, filter_keys, fold, value_key};
 use crate::time::{Moment, Timestamp};
-use crate::transaction::{Side, Status, TransactionType};
+use crate::transaction::{Side, Status, TransactionType, Vocabulary};
 
 pub use ledger::{AccountsQuery, EntriesQuery, TransfersQuery, Whose};
 
@@ -69,8 +71,9 @@ impl From<Fact<'_>> for Term {
     }
 }
 
-/// A comparison with a metadata value. Numbers compare by value, texts by code point; values of
-/// another type than the operand do not match.
+/// A comparison with a metadata value. Numbers compare by value, texts in the form in which they
+/// are equal or not, by code point. Values of another type than the operand do not match, and what
+/// has no order is only as much as its equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare {
     pub path: String,
@@ -97,8 +100,11 @@ impl Compare {
                     Json::Number(text) => Decimal::parse(text)
                         .zip(Decimal::parse(&self.value))
                         .map(|(a, b)| a.cmp(&b)),
-                    Json::String(text) => Some(text.as_str().cmp(self.value.as_str())),
-                    Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+                    Json::String(text) => Some(fold(text.trim()).cmp(&fold(self.value.trim()))),
+                    Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
+                        let equal = filter_keys(&self.value).contains(&value_key(value));
+                        equal.then_some(Ordering::Equal)
+                    }
                 };
                 found = order.is_some_and(|order| match self.op {
                     CompareOp::Gte => order.is_ge(),
@@ -143,6 +149,7 @@ pub const PARAMETERS: &[&str] = &[
     "side",
     "start_date",
     "end_date",
+    "tz",
     "min_amount",
     "max_amount",
     "search_query",
@@ -160,22 +167,29 @@ pub const PARAMETERS: &[&str] = &[
 ];
 /// Filters that are short names of a metadata path.
 const METADATA_NAMES: &[&str] = &["direction", "merchant_name", "card_last_four", "peer_name"];
+/// The longest time zone name that is looked up.
+const TZ_CHARS_MAX: usize = 64;
 /// What says where in the answer to look, not what is asked.
 const PLACE: &[&str] = &["page", "page_size", "cursor", "limit", "user_id"];
 
 impl Query {
-    /// Reads the parameters of a request. `user` is who asks, when a token says so; it wins.
+    /// Reads the parameters of a request. `user` is who asks, when a token says so; it wins. An
+    /// empty parameter is no filter.
     ///
     /// # Errors
     /// Names the unknown parameter, or every parameter that breaks a rule.
-    pub fn parse(pairs: &[(String, String)], user: Option<&UserId>) -> Result<Self, QueryError> {
+    pub fn parse(
+        pairs: &[(String, String)],
+        user: Option<&UserId>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, QueryError> {
         let known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("metadata.");
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !known(name)) {
             let known = format!("{}, metadata.<path>", PARAMETERS.join(", "));
             return Err(QueryError::UnknownParameter { name: name.clone(), known });
         }
         let mut p = Parser { pairs, errors: Vec::new() };
-        let named = p.one("user_id").map(UserId::parse);
+        let named = p.one("user_id").map(|text| UserId::parse(text.trim()));
         let user_id = match (user, named) {
             (Some(user), _) => user.clone(),
             (None, Some(Ok(user))) => user,
@@ -185,13 +199,15 @@ impl Query {
             }
             (None, None) => return Err(QueryError::MissingUser),
         };
+        let (from, to) = p.range();
+        let (amount_min, amount_max) = p.amounts();
         let mut query = Self {
             digest: digest(pairs, &user_id),
             user_id,
-            from: p.moment("start_date").map_or(Timestamp::MIN, |m| m.start(&TimeZone::UTC)),
-            to: p.moment("end_date").map_or(Timestamp::END, |m| m.end(&TimeZone::UTC)),
-            amount_min: p.amount("min_amount"),
-            amount_max: p.amount("max_amount"),
+            from,
+            to,
+            amount_min,
+            amount_max,
             any_of: Vec::new(),
             none_of: Vec::new(),
             compare: Vec::new(),
@@ -199,7 +215,7 @@ impl Query {
             order: Order::Newest,
             paging: Paging::Page { page: 1, size: PAGE_SIZE_DEFAULT },
         };
-        p.facts(&mut query);
+        p.facts(&mut query, vocabulary);
         p.metadata(&mut query);
         query.order = p.order(!query.search.is_empty());
         query.paging = p.paging(query.digest)?;
@@ -238,10 +254,17 @@ impl Query {
     }
 }
 
+/// Whether a parameter says nothing. A cursor that is empty is none that was given out.
+#[must_use]
+pub fn says_nothing(name: &str, value: &str) -> bool {
+    name != "cursor" && value.trim().is_empty()
+}
+
 /// Hashes the question without the place in its answer; the order of parameters says nothing.
 fn digest(pairs: &[(String, String)], user: &UserId) -> u128 {
+    let asks = |name: &str, value: &str| !PLACE.contains(&name) && !says_nothing(name, value);
     let mut asked: Vec<&(String, String)> =
-        pairs.iter().filter(|(name, _)| !PLACE.contains(&name.as_str())).collect();
+        pairs.iter().filter(|(name, value)| asks(name, value)).collect();
     asked.sort_unstable();
     let mut parts: Vec<&[u8]> = vec![user.as_str().as_bytes()];
     parts.extend(asked.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
@@ -263,7 +286,8 @@ impl<'a> Parser<'a> {
     }
 
     fn all(&self, name: &str) -> Vec<&'a str> {
-        self.pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+        let said = |(n, v): &&(String, String)| n == name && !says_nothing(n, v);
+        self.pairs.iter().filter(said).map(|(_, value)| value.as_str()).collect()
     }
 
     /// The value of a parameter that may stand once.
@@ -278,6 +302,42 @@ impl<'a> Parser<'a> {
     fn moment(&mut self, name: &str) -> Option<Moment> {
         let parsed = Moment::parse_parameter(self.one(name)?);
         parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
+    }
+
+    /// From `start_date`, which is in the range, to the first moment after `end_date`; bare dates
+    /// are days in `tz`.
+    fn range(&mut self) -> (Timestamp, Timestamp) {
+        let tz = self.zone();
+        let (start, end) = (self.moment("start_date"), self.moment("end_date"));
+        let from = start.map_or(Timestamp::MIN, |start| start.start(&tz));
+        let to = end.map_or(Timestamp::END, |end| end.end(&tz));
+        // A day that a time zone left out begins and ends at once.
+        let is_empty =
+            matches!((start, end), (Some(Moment::Date(a)), Some(Moment::Date(b))) if a == b);
+        if start.is_some() && end.is_some() && from >= to && !is_empty {
+            self.error("end_date", "RANGE", "`end_date` is before `start_date`");
+        }
+        (from.max(Timestamp::MIN), to.min(Timestamp::END))
+    }
+
+    fn zone(&mut self) -> TimeZone {
+        let Some(name) = self.one("tz") else {
+            return TimeZone::UTC;
+        };
+        let found = if name.len() > TZ_CHARS_MAX { None } else { TimeZone::get(name).ok() };
+        found.unwrap_or_else(|| {
+            let detail = "there is no such time zone; write it as Europe/Madrid";
+            self.error("tz", "UNKNOWN_TIME_ZONE", detail);
+            TimeZone::UTC
+        })
+    }
+
+    fn amounts(&mut self) -> (Option<Amount>, Option<Amount>) {
+        let (min, max) = (self.amount("min_amount"), self.amount("max_amount"));
+        if min.zip(max).is_some_and(|(min, max)| min > max) {
+            self.error("max_amount", "RANGE", "`max_amount` is less than `min_amount`");
+        }
+        (min, max)
     }
 
     fn amount(&mut self, name: &str) -> Option<Amount> {
@@ -302,21 +362,33 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn facts(&mut self, query: &mut Query) {
-        self.named(query, "transaction_type", TransactionType::names(), |text| {
+    fn facts(&mut self, query: &mut Query, vocabulary: &Vocabulary) {
+        self.named(query, "transaction_type", TransactionType::names, |text| {
             TransactionType::from_name(text).map(|t| Fact::Type(t.name()).into())
         });
-        self.named(query, "status", Status::names(), |text| {
+        self.named(query, "status", Status::names, |text| {
             Status::from_name(text).map(|s| Fact::Status(s.name()).into())
         });
-        self.named(query, "side", Side::names(), |text| {
+        self.named(query, "side", Side::names, |text| {
             Side::from_name(text).map(|s| Fact::Side(s.name()).into())
         });
-        let upper = |text: &str| Some(Fact::Currency(&text.to_ascii_uppercase()).into());
-        self.named(query, "currency", String::new(), upper);
-        self.named(query, "product", String::new(), |text| Some(Fact::Product(text).into()));
-        self.named(query, "source", String::new(), |text| Some(Fact::Source(text).into()));
-        self.named(query, "external_id", String::new(), |text| Some(Fact::ExternalId(text).into()));
+        let codes = || "the codes of ISO 4217 and the configured crypto codes".to_owned();
+        self.named(query, "currency", codes, |text| {
+            let known = vocabulary.currencies.get(text);
+            known.map(|currency| Fact::Currency(currency.code()).into())
+        });
+        self.named(
+            query,
+            "product",
+            || vocabulary.products.join(", "),
+            |text| {
+                let known = vocabulary.products.iter().find(|name| *name == text);
+                known.map(|name| Fact::Product(name).into())
+            },
+        );
+        let any = String::new;
+        self.named(query, "source", any, |text| Some(Fact::Source(text).into()));
+        self.named(query, "external_id", any, |text| Some(Fact::ExternalId(text).into()));
     }
 
     /// A filter that may repeat: any of its values.
@@ -324,7 +396,7 @@ impl<'a> Parser<'a> {
         &mut self,
         query: &mut Query,
         name: &str,
-        names: String,
+        names: impl Fn() -> String,
         term: impl Fn(&str) -> Option<Term>,
     ) {
         let values = self.all(name);
@@ -336,7 +408,7 @@ impl<'a> Parser<'a> {
         for value in values {
             match term(value) {
                 Some(term) => terms.push(term),
-                None => self.error(name, "ONE_OF", format!("`{name}` is one of {names}")),
+                None => self.error(name, "ONE_OF", format!("`{name}` is one of {}", names())),
             }
         }
         if !terms.is_empty() {
@@ -357,14 +429,19 @@ impl<'a> Parser<'a> {
                 Some((path, op)) => (path, Some(op)),
                 None => (rest, None),
             };
-            if path.is_empty() {
-                self.error(name, "PATH", "a metadata filter names a path, as metadata.city");
+            if path.is_empty() || path.contains(['[', ']']) {
+                let detail =
+                    "a metadata filter names a path, as metadata.city or metadata.age[gte]";
+                self.error(name, "PATH", detail);
+                continue;
+            }
+            if says_nothing(name, value) {
                 continue;
             }
             let compare = |op| Compare { path: path.to_owned(), op, value: value.clone() };
-            let keys = search::filter_keys(value);
+            let keys = filter_keys(value);
             let terms = keys.into_iter().map(|key| Term::Value(path.to_owned(), key));
-            let there = || [Term::Beginning(search::path_term(path)), Fact::Within(path).into()];
+            let there = || search::exists(path);
             match op {
                 None => match groups.iter_mut().find(|(known, _)| *known == path) {
                     Some((_, any)) => any.extend(terms),
@@ -405,22 +482,23 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A cursor says where to go on; without one `limit` begins pages by cursor where there is no
+    /// `page`.
     fn paging(&mut self, digest: u128) -> Result<Paging, QueryError> {
         let (cursor, limit) = (self.one("cursor"), self.one("limit"));
         let (page, size) = (self.one("page"), self.one("page_size"));
-        if cursor.is_some() || limit.is_some() {
-            if page.is_some() || size.is_some() {
-                self.error("page", "EXCLUSIVE", "page by number or by cursor, not both");
-            }
-            let after = match cursor {
-                None | Some("") => None,
-                Some(text) => Some(Position::decode(text, digest).ok_or(QueryError::BadCursor)?),
-            };
-            let limit = self.number("limit", limit, PAGE_SIZE_DEFAULT.into(), PAGE_SIZE_MAX.into());
-            return Ok(Paging::Cursor { after, limit: u32::try_from(limit).unwrap_or(1) });
-        }
+        // The size of pages of the other kind says nothing.
+        let is_numbered = cursor.is_none() && (limit.is_none() || page.is_some());
         let page = self.number("page", page, 1, u64::MAX);
         let size = self.number("page_size", size, PAGE_SIZE_DEFAULT.into(), PAGE_SIZE_MAX.into());
+        let limit = self.number("limit", limit, PAGE_SIZE_DEFAULT.into(), PAGE_SIZE_MAX.into());
+        if !is_numbered {
+            let after = match cursor {
+                None => None,
+                Some(text) => Some(Position::decode(text, digest).ok_or(QueryError::BadCursor)?),
+            };
+            return Ok(Paging::Cursor { after, limit: u32::try_from(limit).unwrap_or(1) });
+        }
         if (page - 1).saturating_mul(size) > PAGE_OFFSET_MAX {
             let detail = format!("page numbers reach {PAGE_OFFSET_MAX} items; use a cursor beyond");
             self.error("page", "RANGE", detail);

@@ -2,17 +2,22 @@
 //! index stand for the filters. A store's index keeps words and terms per user; what they mean is
 //! decided here, so that every store finds the same.
 
-use std::ops::RangeInclusive;
-use std::sync::LazyLock;
+mod fold;
+mod names;
+mod typo;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use crate::id::fnv128;
 use crate::json::Json;
 use crate::limits::{DOCUMENT_WORDS_MAX, SEARCH_CHARS_MAX, SEARCH_WORDS_MAX, WORD_CHARS_MAX};
 use crate::money::Currencies;
-use crate::transaction::{PRODUCTS, Status, Transaction, TransactionType};
+use crate::transaction::{PRODUCTS, Transaction};
+
+pub use fold::fold;
+pub use names::{Name, Names, Rule, exists, names};
+pub use typo::{Nearness, Typo};
 
 /// Splits a text into words: runs of letters and digits, in lower case, without accents. A point
 /// between two digits belongs to the word, so that `150.00` is one.
@@ -42,36 +47,27 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Lower case, without accents, compatibility forms made plain.
+/// The letters of a word that stand before its first digit, and the rest from that digit on.
 #[must_use]
-pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    let mut folded = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
-        // Letters that Unicode does not take apart, but people type as plain ones.
-        match c {
-            'ß' => folded.push_str("ss"),
-            'æ' => folded.push_str("ae"),
-            'œ' => folded.push_str("oe"),
-            'ø' => folded.push('o'),
-            'ł' => folded.push('l'),
-            'đ' | 'ð' => folded.push('d'),
-            'ħ' => folded.push('h'),
-            'ı' => folded.push('i'),
-            'þ' => folded.push_str("th"),
-            c => folded.push(c),
-        }
-    }
-    folded.nfkd().filter(|c| !is_combining_mark(*c)).collect()
+pub fn split_letters(word: &str) -> (&str, &str) {
+    let end = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
+    word.split_at_checked(end).unwrap_or((word, ""))
 }
 
-/// Whether a word is kept in the dictionary that beginnings and typos are looked up in. Words
-/// with digits are amounts and references: nobody mistypes them into another, and there are many.
+/// Ends the entries of the dictionary that stand for words with digits. It sorts before every
+/// letter, and no word without digits has it.
+pub const DIGITS_FOLLOW: char = '0';
+
+/// The entry of a word in the dictionary that beginnings and typos are looked up in: the word, or
+/// of a word with digits the letters before the first one and [`DIGITS_FOLLOW`]. References are
+/// many and all different; their letters are few and the same.
 #[must_use]
-pub fn in_dictionary(word: &str) -> bool {
-    word.chars().all(char::is_alphabetic)
+pub fn dictionary_entry(word: &str) -> Option<Cow<'_, str>> {
+    match split_letters(word) {
+        ("", _) => None,
+        (word, "") => Some(Cow::Borrowed(word)),
+        (letters, _) => Some(Cow::Owned(format!("{letters}{DIGITS_FOLLOW}"))),
+    }
 }
 
 /// What the index keeps of one item.
@@ -85,8 +81,8 @@ pub struct Document {
 
 impl Document {
     /// The words and terms of an item. The names of types, statuses and well-known products and
-    /// currencies are not among the words: every item has some, and [`names`] finds them by the
-    /// terms that filters need anyway.
+    /// currencies, and what titles say beside values, are not among the words: every item has
+    /// some, and [`names()`] finds them by the terms that filters need anyway.
     #[must_use]
     pub fn of(item: &Transaction) -> Self {
         let mut fields: Vec<Vec<String>> = vec![words(&item.amount.to_text(item.currency))];
@@ -108,12 +104,23 @@ impl Document {
             fields.push(field);
         });
         // The merchant as people know it, where that says more than what was sent.
-        let merchant = item.kind().display(item).merchant.as_deref().map(words).unwrap_or_default();
+        let display = item.kind().display(item);
+        let merchant = display.merchant.as_deref().map(words).unwrap_or_default();
         if !merchant.iter().all(|word| fields.iter().any(|known| known.contains(word))) {
             fields.push(merchant);
         }
+        let terms = terms_of(item);
+        // What else people read, as the end of an account number that is shown masked.
+        let unknown = |word: &String| {
+            let known = fields.iter().flatten().any(|known| known.starts_with(word.as_str()));
+            !known && !names::say(word, &terms)
+        };
+        let mut shown = words(&display.title);
+        shown.extend(display.subtitle.as_deref().map(words).unwrap_or_default());
+        shown.retain(unknown);
+        fields.push(shown);
         fields.retain(|field| !field.is_empty());
-        Self { fields, terms: terms_of(item) }
+        Self { fields, terms }
     }
 }
 
@@ -127,8 +134,8 @@ fn terms_of(item: &Transaction) -> Vec<String> {
     ];
     terms.extend(item.source.as_deref().map(|source| Fact::Source(source).term()));
     terms.extend(item.external_id.as_deref().map(|id| Fact::ExternalId(id).term()));
-    item.metadata.visit(&mut |path, value| {
-        // A path exists when anything under it has a value.
+    item.metadata.visit_leaves(&mut |path, value| {
+        // A path exists when anything stands under it.
         for (dot, _) in path.match_indices('.') {
             terms.push(Fact::Within(path.get(..dot).unwrap_or("")).term());
         }
@@ -140,52 +147,6 @@ fn terms_of(item: &Transaction) -> Vec<String> {
 }
 
 static CURRENCIES: LazyLock<Currencies> = LazyLock::new(Currencies::default);
-
-/// The names that every item is described with: the words of each, and its term.
-static NAMES: LazyLock<Vec<(Vec<String>, String)>> = LazyLock::new(|| {
-    let name = |name: &str, fact: Fact| (words(name), fact.term());
-    let mut names = Vec::new();
-    names.extend(TransactionType::ALL.iter().map(|t| name(t.name(), Fact::Type(t.name()))));
-    names.extend(Status::ALL.iter().map(|s| name(s.name(), Fact::Status(s.name()))));
-    names.extend(PRODUCTS.iter().map(|product| name(product, Fact::Product(product))));
-    names.extend(CURRENCIES.iter().map(|c| name(c.code(), Fact::Currency(c.code()))));
-    names
-});
-
-/// The terms of names that searched words stand for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NameTerms {
-    pub exact: Vec<String>,
-    pub beginnings: Vec<String>,
-    pub typos: Vec<String>,
-}
-
-/// Finds the names that a clause means: one word of a name, or a phrase that is the name.
-#[must_use]
-pub fn names(clause: &Clause) -> NameTerms {
-    let mut found = NameTerms::default();
-    for (words, term) in NAMES.iter() {
-        match clause {
-            Clause::Phrase(phrase) if phrase == words => found.exact.push(term.clone()),
-            Clause::Phrase(_) => {}
-            Clause::Word(word) => {
-                let typo = Typo::of(word);
-                let near = |known: &String| match &typo {
-                    Some(typo) => matches!(typo.measure(known), Nearness::Within(_)),
-                    None => false,
-                };
-                if words.contains(word) {
-                    found.exact.push(term.clone());
-                } else if words.iter().any(|known| known.starts_with(word.as_str())) {
-                    found.beginnings.push(term.clone());
-                } else if words.iter().any(near) {
-                    found.typos.push(term.clone());
-                }
-            }
-        }
-    }
-    found
-}
 
 /// A fact about an item that a filter can ask for by equality.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +222,8 @@ pub fn value_key(value: &Json) -> String {
             format!("n{}", Decimal::parse(text).map_or_else(|| text.to_string(), |d| d.key()))
         }
         Json::String(text) => format!("s{}", fold(text.trim())),
-        Json::Array(_) | Json::Object(_) => String::new(),
+        // Only what is empty is looked at as a whole.
+        Json::Array(_) | Json::Object(_) => "empty".to_owned(),
     }
 }
 
@@ -373,7 +335,7 @@ impl Ord for Decimal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clause {
     Word(String),
-    /// The words in this order within one field.
+    /// These very words in this order within one field; a single one too.
     Phrase(Vec<String>),
 }
 
@@ -388,7 +350,7 @@ pub fn parse(text: &str) -> Result<Vec<Clause>, String> {
     let mut clauses = Vec::new();
     for (part, piece) in text.split(['"', '“', '”']).enumerate() {
         let found = words(piece);
-        if part % 2 == 1 && found.len() > 1 {
+        if part % 2 == 1 && !found.is_empty() {
             clauses.push(Clause::Phrase(found));
         } else {
             clauses.extend(found.into_iter().map(Clause::Word));
@@ -408,77 +370,6 @@ pub fn parse(text: &str) -> Result<Vec<Clause>, String> {
     Ok(clauses)
 }
 
-/// Finds the dictionary words that a searched word may have been meant to be.
-#[derive(Clone, Debug)]
-pub struct Typo {
-    word: Vec<char>,
-    most: usize,
-}
-
-/// What a dictionary word is to a mistyped one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nearness {
-    /// So many typos away, at least one.
-    Within(usize),
-    Far,
-    /// No word that begins with these many bytes of the candidate is near.
-    DeadPrefix(usize),
-}
-
-impl Typo {
-    /// One typo is forgiven from 4 letters on, two from 8 on; none where digits are concerned.
-    #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
-        let chars: Vec<char> = word.chars().collect();
-        let most = match chars.len() {
-            0..4 => return None,
-            4..8 => 1,
-            _ => 2,
-        };
-        in_dictionary(word).then_some(Self { word: chars, most })
-    }
-
-    /// How many letters a near word has: a typo adds one or takes one away at most.
-    #[must_use]
-    pub fn lengths(&self) -> RangeInclusive<usize> {
-        self.word.len().saturating_sub(self.most)..=self.word.len() + self.most
-    }
-
-    /// Measures a candidate. A typo is a letter too many, too few, another, or two swapped
-    /// neighbours (optimal string alignment distance).
-    #[must_use]
-    pub fn measure(&self, candidate: &str) -> Nearness {
-        let width = self.word.len() + 1;
-        let mut before: Vec<usize> = Vec::new();
-        let mut last: Vec<usize> = (0..width).collect();
-        let mut previous = '\0';
-        for (at, c) in candidate.char_indices() {
-            let mut row = Vec::with_capacity(width);
-            row.push(last.first().copied().unwrap_or(0) + 1);
-            for (i, expected) in self.word.iter().enumerate() {
-                let value = |row: &[usize], i: usize| row.get(i).copied().unwrap_or(usize::MAX / 2);
-                let mut cost = (value(&last, i) + usize::from(*expected != c))
-                    .min(value(&last, i + 1) + 1)
-                    .min(value(&row, i) + 1);
-                let swapped = i > 0 && self.word.get(i - 1) == Some(&c) && *expected == previous;
-                if swapped && !before.is_empty() {
-                    cost = cost.min(value(&before, i - 1) + 1);
-                }
-                row.push(cost);
-            }
-            if row.iter().all(|cost| *cost > self.most) {
-                return Nearness::DeadPrefix(at + c.len_utf8());
-            }
-            before = std::mem::replace(&mut last, row);
-            previous = c;
-        }
-        match last.last().copied() {
-            Some(typos) if (1..=self.most).contains(&typos) => Nearness::Within(typos),
-            _ => Nearness::Far,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -488,35 +379,6 @@ mod tests {
         assert_eq!(words("Café  São-Paulo №5, 150.00."), ["cafe", "sao", "paulo", "no5", "150.00"]);
         assert_eq!(words("STRASSE straße Łódź"), ["strasse", "strasse", "lodz"]);
         assert_eq!(words("  .,- "), Vec::<String>::new());
-    }
-
-    #[test]
-    fn typos_are_forgiven_by_length() {
-        for (typed, meant, near) in [
-            ("starbuks", "starbucks", true),
-            ("strabucks", "starbucks", true),
-            ("stabuks", "starbucks", false),
-            ("starrbuckss", "starbucks", true),
-            ("uber", "ubr", true),
-            ("uber", "ueb", false),
-            ("ube", "uber", false),
-            ("amzaon", "amazon", true),
-            ("jazz", "zzzz", false),
-        ] {
-            let found = Typo::of(typed).map(|typo| typo.measure(meant));
-            assert_eq!(matches!(found, Some(Nearness::Within(_))), near, "{typed} {meant}");
-        }
-    }
-
-    #[test]
-    fn a_dead_prefix_rules_out_every_word_behind_it() {
-        let typo = Typo::of("coffee").expect("long enough");
-        let Nearness::DeadPrefix(length) = typo.measure("zebra") else {
-            panic!("nothing that begins like zebra is near coffee");
-        };
-        assert_eq!(length, 2);
-        assert_eq!(typo.measure("cofee"), Nearness::Within(1));
-        assert_eq!(typo.measure("coffee"), Nearness::Far);
     }
 
     #[test]
@@ -554,11 +416,11 @@ mod tests {
     #[test]
     fn quotes_make_a_phrase() {
         assert_eq!(
-            parse(r#"coffee "san francisco" "one"#).expect("short"),
+            parse(r#"coffee "san francisco" "" "one"#).expect("short"),
             [
                 Clause::Word("coffee".into()),
                 Clause::Phrase(vec!["san".into(), "francisco".into()]),
-                Clause::Word("one".into()),
+                Clause::Phrase(vec!["one".into()]),
             ]
         );
     }

@@ -1,6 +1,7 @@
 //! What people type to search.
 
 use daybook_core::Query;
+use daybook_core::transaction::Vocabulary;
 
 use crate::books;
 
@@ -12,7 +13,7 @@ pub fn search(data: &[u8]) {
     for order in ["best", "-created_at"] {
         let asked = [("search_query", text), ("sort", order)];
         let pairs = asked.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        if let Ok(query) = Query::parse(&pairs, Some(&books::user())) {
+        if let Ok(query) = Query::parse(&pairs, Some(&books::user()), &Vocabulary::default()) {
             books::pages_agree(&query);
         }
     }

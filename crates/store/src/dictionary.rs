@@ -1,13 +1,18 @@
 //! Which words of a user's dictionary a searched word stands for, wherever the words are kept.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use daybook_core::limits::{SEARCH_PREFIX_WORDS_MAX, SEARCH_TYPO_WORDS_MAX};
-use daybook_core::search::{self, Clause, Nearness, Typo, in_dictionary};
+use daybook_core::limits::{
+    SEARCH_PREFIX_LETTERS_MAX, SEARCH_PREFIX_WORDS_MAX, SEARCH_TYPO_WORDS_MAX,
+};
+use daybook_core::search::{
+    self, Clause, DIGITS_FOLLOW, Document, Nearness, Typo, dictionary_entry, split_letters,
+};
 
-use crate::sql::Reach;
+use crate::sql::{Beginnings, Reach};
 
-/// How many words from the searched one on must be read to tell its beginnings.
+/// How many entries from the searched word on must be read to tell its beginnings.
 pub const BEGINNINGS_READ: i64 = SEARCH_PREFIX_WORDS_MAX as i64 + 2;
 
 /// Dictionary words that a writer remembers to be there; about 16 MB. A hash of 64 bits stands for
@@ -36,39 +41,57 @@ impl Remembered {
     }
 }
 
-/// What a clause stands for without a dictionary, and the word that is to be looked up in one.
-pub fn reach_of(clause: &Clause) -> (Reach, Option<&str>) {
-    let names = search::names(clause);
-    match clause {
-        Clause::Word(word) => {
-            let looked_up = in_dictionary(word).then_some(word.as_str());
-            (Reach { names, ..Reach::default() }, looked_up)
-        }
-        Clause::Phrase(_) => {
-            (Reach { names, beginnings: Some(Vec::new()), typos: Vec::new() }, None)
-        }
-    }
+/// The entries that the dictionary of an item's user must have; some may stand twice.
+pub fn entries(document: &Document) -> impl Iterator<Item = Cow<'_, str>> {
+    document.fields.iter().flatten().filter_map(|word| dictionary_entry(word))
 }
 
-/// The words that begin with another, of the words from it on; `None` when they are too many.
+/// What is to be looked up in a dictionary.
+#[derive(Default)]
+pub struct LookUp<'a> {
+    /// The word whose beginnings are asked for.
+    pub beginnings_of: Option<&'a str>,
+    pub typo: Option<Typo>,
+}
+
+/// What a clause stands for without a dictionary, and what is to be looked up in one.
+pub fn reach_of(clause: &Clause) -> (Reach, LookUp<'_>) {
+    let mut reach = Reach { names: search::names(clause), ..Reach::default() };
+    let Clause::Word(word) = clause else {
+        return (reach, LookUp::default());
+    };
+    let is_letters = split_letters(word).1.is_empty();
+    if !is_letters {
+        // Whatever begins with it has its letters and digits, and the index finds these few.
+        reach.beginnings = Beginnings::Scanned;
+    }
+    let beginnings_of = is_letters.then_some(word.as_str());
+    (reach, LookUp { beginnings_of, typo: Typo::of(word) })
+}
+
+/// The words that begin with another, of the entries from it on.
 pub fn beginnings<E>(
     word: &str,
-    words: impl Iterator<Item = Result<String, E>>,
-) -> Result<Option<Vec<String>>, E> {
-    let mut found = Vec::new();
-    for next in words {
+    entries: impl Iterator<Item = Result<String, E>>,
+) -> Result<Beginnings, E> {
+    let (mut words, mut letters) = (Vec::new(), Vec::new());
+    for next in entries {
         let next = next?;
         if !next.starts_with(word) {
             break;
         }
-        if next != word {
-            found.push(next);
+        match next.strip_suffix(DIGITS_FOLLOW) {
+            Some(before) => letters.push(before.to_owned()),
+            None if next != word => words.push(next),
+            None => {}
         }
     }
-    Ok((found.len() <= SEARCH_PREFIX_WORDS_MAX).then_some(found))
+    let is_listed = words.len() + letters.len() <= SEARCH_PREFIX_WORDS_MAX
+        && letters.len() <= SEARCH_PREFIX_LETTERS_MAX;
+    Ok(if is_listed { Beginnings::Listed { words, letters } } else { Beginnings::Scanned })
 }
 
-/// Walks through words in their order, and says which of them can be jumped over.
+/// Walks through entries in their order, and says which of them can be jumped over.
 pub struct Walk {
     typo: Typo,
     near: Vec<(usize, String)>,
@@ -87,7 +110,7 @@ impl Walk {
             return false;
         }
         match self.typo.measure(word) {
-            Nearness::Within(typos) => self.near.push((typos, word.to_owned())),
+            Nearness::Within(typos) => self.near.push((typos, self.typo.word_of(word))),
             Nearness::Far => {}
             Nearness::DeadPrefix(length) => {
                 self.dead.clear();
@@ -102,11 +125,12 @@ impl Walk {
         successor(&self.dead)
     }
 
-    /// The nearest words, the closest first.
-    pub fn finish(mut self) -> Vec<String> {
+    /// Lets a clause reach the nearest words, the closest first.
+    pub fn finish(mut self, reach: &mut Reach) {
         self.near.sort_unstable();
+        reach.is_cut = self.near.len() > SEARCH_TYPO_WORDS_MAX;
         self.near.truncate(SEARCH_TYPO_WORDS_MAX);
-        self.near.into_iter().map(|(_, word)| word).collect()
+        reach.typos = self.near.into_iter().map(|(_, word)| word).collect();
     }
 }
 
@@ -128,14 +152,39 @@ mod tests {
         let words = ["cofee", "coffee", "toffee", "zebra", "zest"];
         assert_eq!(words.map(|word| walk.visit(word)), [true, true, true, true, false]);
         assert_eq!(walk.behind().as_deref(), Some("zf"));
-        assert_eq!(walk.finish(), ["cofee", "toffee"]);
+        let mut reach = Reach::default();
+        walk.finish(&mut reach);
+        assert_eq!(reach.typos, ["cofee", "toffee"]);
+        assert!(!reach.is_cut);
+    }
+
+    #[test]
+    fn a_walk_keeps_the_closest_and_says_that_there_are_more() {
+        let mut walk = Walk::new(Typo::of("coffees7").expect("long enough"));
+        let entries = ('a'..='z').flat_map(|c| [format!("{c}coffees0"), format!("c{c}offees0")]);
+        let mut entries: Vec<String> =
+            entries.chain(["coffees".into(), "cofees0".into()]).collect();
+        entries.extend(('a'..='z').map(|c| format!("coffees{c}0")));
+        entries.iter().for_each(|entry| assert!(walk.visit(entry), "{entry}"));
+        let mut reach = Reach::default();
+        walk.finish(&mut reach);
+        assert!(reach.is_cut);
+        assert_eq!(reach.typos.len(), SEARCH_TYPO_WORDS_MAX);
+        assert!(reach.typos.iter().all(|word| word.ends_with('7')), "{:?}", reach.typos);
     }
 
     #[test]
     fn beginnings_end_where_words_begin_otherwise() {
-        let words =
-            |all: &[&str]| beginnings("ab", all.iter().map(|word| Ok::<_, ()>((*word).to_owned())));
-        assert_eq!(words(&["ab", "abc", "ac", "abd"]), Ok(Some(vec!["abc".to_owned()])));
-        assert_eq!(words(&["abc"; 65]), Ok(None));
+        let listed = |all: &[String]| {
+            beginnings("ab", all.iter().map(|word| Ok::<_, ()>(word.clone()))).expect("no failure")
+        };
+        let own = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (words, letters) = (own(&["abc"]), own(&["ab", "abc"]));
+        assert_eq!(
+            listed(&own(&["ab", "ab0", "abc", "abc0", "ac", "abd"])),
+            Beginnings::Listed { words, letters }
+        );
+        assert_eq!(listed(&vec!["abc".to_owned(); 65]), Beginnings::Scanned);
+        assert_eq!(listed(&vec!["abc0".to_owned(); 9]), Beginnings::Scanned);
     }
 }

@@ -126,6 +126,8 @@ pub struct Page {
     pub total: Option<u64>,
     /// Where the next page begins; `None` when this one is the last.
     pub next: Option<Position>,
+    /// Whether a search means more words than are looked for, so that items may be missing.
+    pub is_cut: bool,
 }
 
 /// Part of a list that is paged by a position.

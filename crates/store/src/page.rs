@@ -59,5 +59,6 @@ pub fn cut(mut items: Vec<(u8, Transaction)>, limit: usize) -> Page {
         created_at: last.created_at,
         id: last.id,
     });
-    Page { items: items.into_iter().map(|(_, item)| item).collect(), total: None, next }
+    let items = items.into_iter().map(|(_, item)| item).collect();
+    Page { items, next, ..Page::default() }
 }

@@ -3,18 +3,34 @@
 //! statements are few and stay prepared.
 
 use daybook_core::query::{Query, Term};
-use daybook_core::search::{Clause, Fact, NameTerms};
+use daybook_core::search::{Clause, Fact, Name, Names};
 
 use crate::codec::{ITEM, prefix};
 
 /// What one clause of a search stands for: names, and words of one user's dictionary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    pub names: NameTerms,
-    /// Words that begin with it; `None` when they are too many and the index scans for them.
-    pub beginnings: Option<Vec<String>>,
+    pub names: Names,
+    pub beginnings: Beginnings,
     /// Words a typo away.
     pub typos: Vec<String>,
+    /// Whether there are more such words than are looked for.
+    pub is_cut: bool,
+}
+
+/// The words that begin with a searched one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginnings {
+    /// They are many, or no dictionary has them: the index scans for them.
+    Scanned,
+    /// These words without digits, and all that have these letters before their first digit.
+    Listed { words: Vec<String>, letters: Vec<String> },
+}
+
+impl Default for Beginnings {
+    fn default() -> Self {
+        Self::Listed { words: Vec::new(), letters: Vec::new() }
+    }
 }
 
 /// How far from its words an item may be to match a search.
@@ -133,7 +149,7 @@ impl<'a> Matcher<'a> {
         match tier {
             Tier::Exact => true,
             Tier::Beginning => {
-                let more = |r: &Reach| r.beginnings.as_ref().is_none_or(|w| !w.is_empty());
+                let more = |r: &Reach| r.beginnings != Beginnings::default();
                 self.reach.iter().any(|r| more(r) || !r.names.beginnings.is_empty())
             }
             Tier::Typo => {
@@ -171,32 +187,62 @@ impl<'a> Matcher<'a> {
     }
 
     fn phrase(&self, words: &[String], reach: &Reach) -> String {
-        let words: Vec<String> = words.iter().map(|word| self.word(word)).collect();
-        let mut any = vec![self.dialect.phrase(&words)];
-        any.extend(self.name_terms(&reach.names.exact));
+        let mut any = vec![self.in_order(words)];
+        any.extend(self.named(&reach.names.exact));
         self.dialect.any(&any)
+    }
+
+    fn in_order(&self, words: &[String]) -> String {
+        let words: Vec<String> = words.iter().map(|word| self.word(word)).collect();
+        match words.as_slice() {
+            [word] => self.dialect.token(word),
+            words => self.dialect.phrase(words),
+        }
     }
 
     fn any_word(&self, word: &str, reach: &Reach, tier: Tier) -> String {
         let token = |word: &String| self.dialect.token(&self.word(word));
         let mut any = vec![self.dialect.token(&self.word(word))];
-        any.extend(self.name_terms(&reach.names.exact));
+        any.extend(self.named(&reach.names.exact));
         if tier >= Tier::Beginning {
             match &reach.beginnings {
-                Some(words) => any.extend(words.iter().map(token)),
-                None => any.push(self.dialect.beginning(&self.word(word))),
+                Beginnings::Listed { words, letters } => {
+                    any.extend(words.iter().map(token));
+                    let digits =
+                        |letters| ('0'..='9').map(move |digit| format!("{letters}{digit}"));
+                    let begun = letters.iter().flat_map(digits);
+                    any.extend(begun.map(|begun| self.dialect.beginning(&self.word(&begun))));
+                }
+                Beginnings::Scanned => any.push(self.dialect.beginning(&self.word(word))),
             }
-            any.extend(self.name_terms(&reach.names.beginnings));
+            any.extend(self.named(&reach.names.beginnings));
         }
         if tier >= Tier::Typo {
             any.extend(reach.typos.iter().map(token));
-            any.extend(self.name_terms(&reach.names.typos));
+            any.extend(self.named(&reach.names.typos));
         }
         self.dialect.any(&any)
     }
 
-    fn name_terms<'t>(&self, terms: &'t [String]) -> impl Iterator<Item = String> + use<'_, 't> {
-        terms.iter().map(|term| self.dialect.token(&format!("{}.{term}", self.prefix)))
+    fn named<'t>(&self, names: &'t [Name]) -> impl Iterator<Item = String> + use<'_, 't> {
+        names.iter().map(|name| self.name(name))
+    }
+
+    fn name(&self, Name { rule, values }: &Name) -> String {
+        let group = |terms: &Vec<Term>| match terms.as_slice() {
+            [term] => self.term(term),
+            terms => {
+                self.dialect.any(&terms.iter().map(|term| self.term(term)).collect::<Vec<_>>())
+            }
+        };
+        let mut all: Vec<String> = rule.all.iter().map(group).collect();
+        all.extend(values.iter().map(|words| self.in_order(words)));
+        let none: Vec<String> = rule.none.iter().map(|term| self.term(term)).collect();
+        match (all.as_slice(), none.as_slice()) {
+            ([one], []) => one.clone(),
+            (all, []) => format!("({})", self.dialect.all(all)),
+            (all, none) => format!("({})", self.dialect.without(&self.dialect.all(all), none)),
+        }
     }
 
     fn without_excluded(&self, mut all: Vec<String>, better: Option<String>) -> String {
@@ -278,25 +324,42 @@ pub fn found_count(query: &Query, all_time: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use daybook_core::search::Rule;
+
+    fn name(term: &str) -> Name {
+        let rule = Rule { all: vec![vec![Term::Whole(term.into())]], none: Vec::new() };
+        Name { rule, values: Vec::new() }
+    }
 
     fn both(filters: &[(&str, &str)], reach: &[Reach], tier: Tier) -> [String; 2] {
+        matchers(filters, |dialect, query| Matcher::new(dialect, query, 36, reach).at(tier))
+    }
+
+    fn matchers(
+        filters: &[(&str, &str)],
+        write: impl Fn(Dialect, &Query) -> String,
+    ) -> [String; 2] {
         let pairs: Vec<(String, String)> =
             filters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let user = daybook_core::UserId::parse("ana").expect("a user id");
-        let query = Query::parse(&pairs, Some(&user)).expect("a question");
-        [Dialect::Fts5, Dialect::Tsquery]
-            .map(|dialect| Matcher::new(dialect, &query, 36, reach).at(tier))
+        let vocabulary = daybook_core::transaction::Vocabulary::default();
+        let query = Query::parse(&pairs, Some(&user), &vocabulary).expect("a question");
+        [Dialect::Fts5, Dialect::Tsquery].map(|dialect| write(dialect, &query))
     }
 
     #[test]
     fn each_dialect_says_the_same() {
         let reach = [
             Reach {
-                names: NameTerms { exact: vec!["n1".into()], ..NameTerms::default() },
-                beginnings: Some(vec!["coffees".into()]),
+                names: Names { exact: vec![name("n1")], ..Names::default() },
+                beginnings: Beginnings::Listed {
+                    words: vec!["coffees".into()],
+                    letters: Vec::new(),
+                },
                 typos: vec!["toffee".into()],
+                is_cut: false,
             },
-            Reach { beginnings: Some(Vec::new()), ..Reach::default() },
+            Reach::default(),
         ];
         let search = [("search_query", "coffee \"san francisco\"")];
         let [fts5, tsquery] = both(&search, &reach, Tier::Exact);
@@ -315,6 +378,47 @@ mod tests {
     }
 
     #[test]
+    fn letters_before_digits_are_scanned_for_with_each_digit() {
+        let letters = vec!["inv".to_owned()];
+        let beginnings = Beginnings::Listed { words: Vec::new(), letters };
+        let reach = [Reach { beginnings, ..Reach::default() }];
+        let [fts5, tsquery] = matchers(&[("search_query", "in")], |dialect, query| {
+            Matcher::new(dialect, query, 36, &reach).up_to(Tier::Beginning)
+        });
+        assert!(fts5.starts_with(r#"("10_in" OR "10_inv0" * OR "#), "{fts5}");
+        assert!(fts5.ends_with(r#" OR "10_inv9" *)"#), "{fts5}");
+        assert!(tsquery.starts_with("('10_in' | '10_inv0':* | "), "{tsquery}");
+        assert_eq!(tsquery.matches(":*").count(), 10);
+    }
+
+    #[test]
+    fn a_rule_over_terms_says_the_same_in_each_dialect() {
+        let whole = |text: &str| Term::Whole(text.into());
+        let rule = Rule {
+            all: vec![vec![whole("a")], vec![Term::Beginning("b".into()), whole("c")]],
+            none: vec![whole("d")],
+        };
+        let names = Names {
+            exact: vec![Name { rule, values: vec![vec!["ana".into(), "diaz".into()]] }],
+            ..Names::default()
+        };
+        let reach = [Reach { names, ..Reach::default() }];
+        let [fts5, tsquery] = both(&[("search_query", "\"from ana diaz\"")], &reach, Tier::Exact);
+        assert_eq!(
+            fts5,
+            concat!(
+                r#"("10_from 10_ana 10_diaz" OR "#,
+                r#"(("10.a" AND ("10.b" * OR "10.c") AND "10_ana 10_diaz") NOT ("10.d")))"#,
+            )
+        );
+        assert_eq!(
+            tsquery,
+            "(('10_from' <-> '10_ana' <-> '10_diaz') | \
+             (('10.a' & ('10.b':* | '10.c') & ('10_ana' <-> '10_diaz')) & !('10.d')))"
+        );
+    }
+
+    #[test]
     fn what_is_only_excluded_is_taken_from_everything() {
         let missing = [("metadata.x[exists]", "false")];
         let [fts5, tsquery] = both(&missing, &[], Tier::Exact);
@@ -326,7 +430,7 @@ mod tests {
         let (pending, failed) = (term("pending"), term("failed"));
         let [_, tsquery] = both(&status, &[], Tier::Exact);
         assert_eq!(tsquery, format!("('10.{pending}' | '10.{failed}')"));
-        let many = [Reach { beginnings: None, ..Reach::default() }];
+        let many = [Reach { beginnings: Beginnings::Scanned, ..Reach::default() }];
         let [fts5, tsquery] = both(&[("search_query", "ab")], &many, Tier::Beginning);
         assert_eq!(fts5, r#"(("10_ab" OR "10_ab" *)) NOT ((("10_ab")))"#);
         assert_eq!(tsquery, "(('10_ab' | '10_ab':*)) & !((('10_ab')))");

@@ -9,7 +9,6 @@ pub mod statistics;
 
 use std::borrow::Cow;
 
-use daybook_core::search::{Document, in_dictionary};
 use daybook_core::{ApiKey, EventSeq, Json, KeyId, Transaction};
 use serde::Deserialize;
 
@@ -159,15 +158,10 @@ pub fn follower(findings: &mut Findings, row: &impl Columns) -> Result<()> {
     Ok(())
 }
 
-/// The words of an item that the dictionary of its user must have.
-pub fn dictionary(document: &Document) -> impl Iterator<Item = &String> {
-    document.fields.iter().flatten().filter(|word| in_dictionary(word))
-}
-
-/// Names words that the dictionary lacks.
-pub fn lacks_words(findings: &mut Findings, words: &[String], item: impl std::fmt::Display) {
-    for word in words {
-        findings.differs("search", format!("the dictionary lacks '{word}' of {item}"));
+/// Names entries that the dictionary lacks.
+pub fn lacks_entries(findings: &mut Findings, entries: &[String], item: impl std::fmt::Display) {
+    for entry in entries {
+        findings.differs("search", format!("the dictionary lacks '{entry}' of {item}"));
     }
 }
 

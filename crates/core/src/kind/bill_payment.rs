@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -56,6 +57,14 @@ impl Kind for BillPayment {
             merchant: biller,
             ..Display::titled(title, category)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![
+            Label::new("Bill payment"),
+            Label::new("… bill"),
+            Label::new("due …").when(Condition::Has(&["due_date"])),
+        ]
     }
 
     fn side(&self, _metadata: &Json) -> Side {

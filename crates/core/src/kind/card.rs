@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -53,6 +54,13 @@ impl Kind for Card {
             card,
             ..Display::titled(title, category)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![
+            Label::new("Card payment"),
+            Label::new("Card refund").when(Condition::Is("operation", "refund")),
+        ]
     }
 
     fn side(&self, metadata: &Json) -> Side {

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -91,6 +92,18 @@ impl Kind for Crypto {
             subtitle: display::join(&[quantity.as_deref(), network]),
             ..Display::titled(title, Category::Crypto)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        let mut labels = vec![Label::new("Crypto transaction"), Label::new("… transaction")];
+        for (name, verb, _) in OPERATIONS {
+            let label = Label::new(format!("{verb} …"));
+            labels.push(label.clone().when(Condition::Is("operation", name)));
+            let by_side = label.when(Condition::Is("side", name));
+            labels.push(by_side.when(Condition::HasNot("operation")));
+        }
+        labels.push(Label::new("… for …").when(Condition::Has(TO_ASSET)));
+        labels
     }
 
     fn side(&self, metadata: &Json) -> Side {

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -48,6 +49,10 @@ impl Kind for Earnings {
             subtitle: display::join(&[display::first(metadata, &["period"]), rate.as_deref()]),
             ..Display::titled(title, Category::Income)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![Label::new("Earnings"), Label::new("… from …").when(Condition::Has(PAYER))]
     }
 
     fn side(&self, _metadata: &Json) -> Side {

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::Label;
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -48,6 +49,10 @@ impl Kind for Other {
             merchant,
             ..Display::titled(title, category)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![Label::new("Other transaction")]
     }
 
     fn side(&self, metadata: &Json) -> Side {

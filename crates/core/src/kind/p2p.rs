@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -43,6 +44,23 @@ impl Kind for P2p {
         };
         let note = display::first(metadata, &["note", "message", "reference"]);
         Display { subtitle: display::join(&[note]), ..Display::titled(title, Category::Transfers) }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        let mut labels = vec![Label::new("P2P transfer"), Label::new("Money")];
+        let ways = [
+            (Side::Debit, "sent", "received", ["Money sent", "To …"]),
+            (Side::Credit, "received", "sent", ["Money received", "From …"]),
+        ];
+        for (side, direction, other, texts) in ways {
+            for text in texts {
+                let label = Label::new(text);
+                labels.push(label.clone().when(Condition::Is("direction", direction)));
+                let follows = label.when(Condition::Side(side));
+                labels.push(follows.when(Condition::IsNot("direction", other)));
+            }
+        }
+        labels
     }
 
     fn side(&self, metadata: &Json) -> Side {

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -49,6 +50,10 @@ impl Kind for TopUp {
             card,
             ..Display::titled(title, category)
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![Label::new("Top-up"), Label::new("Top-up from …").when(Condition::Has(&["bank_name"]))]
     }
 
     fn side(&self, _metadata: &Json) -> Side {

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::check::Check;
+use super::label::{Condition, Label};
 use crate::display::{self, Category, Display};
 use crate::json::Json;
 use crate::rejection::FieldError;
@@ -61,6 +62,16 @@ impl Kind for Withdrawal {
             card: card.clone(),
             ..Display::titled(title, if cash { Category::Cash } else { Category::Transfers })
         }
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        vec![
+            Label::new("Withdrawal"),
+            Label::new("Withdrawal to …").when(Condition::Has(&["bank_name"])),
+            Label::new("ATM withdrawal").when(Condition::Is("method", "atm")),
+            Label::new("ATM withdrawal").when(Condition::Has(&["atm_location"])),
+            Label::new("Cash withdrawal").when(Condition::Is("method", "cash")),
+        ]
     }
 
     fn side(&self, _metadata: &Json) -> Side {

@@ -64,6 +64,7 @@ pub async fn create(
     responses((status = 200, description = "A page.", body = AccountPage), ReadProblems),
 )]
 pub async fn list(
+    State(app): State<App>,
     CanReadLedger(caller): CanReadLedger,
     books: Books,
     params: Params,
@@ -71,7 +72,8 @@ pub async fn list(
     params.only(&["user_id", "currency", "status", "cursor", "limit"])?;
     let mut reader = Reader::new(&params);
     let named = reader.user();
-    let currency = reader.one("currency").and_then(|code| reader.currency_code(code));
+    let currency = reader.one("currency");
+    let currency = currency.and_then(|code| reader.currency_code(code, app.vocabulary()));
     let status = reader.one_of("status", AccountStatus::from_name, AccountStatus::names);
     let limit = reader.limit(PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
     let cursor = reader.one("cursor");

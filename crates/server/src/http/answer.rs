@@ -166,20 +166,22 @@ pub fn page(page: &Page, paging: &Paging, digest: u128) -> Result<Response> {
         }
         serde_json::to_writer(&mut out, item).map_err(|error| Error::Internal(error.into()))?;
     }
+    // What cannot be complete says so.
+    let degraded = if page.is_cut { ",\"degraded\":[\"search\"]" } else { "" };
     let rest = match paging {
         Paging::Page { page: number, size } => {
             let total = page.total.unwrap_or(0);
             let pages = total.div_ceil(u64::from(*size).max(1));
             format!(
                 "],\"total\":{total},\"page\":{number},\"page_size\":{size},\
-                 \"total_pages\":{pages}}}"
+                 \"total_pages\":{pages}{degraded}}}"
             )
         }
         Paging::Cursor { limit, .. } => {
             // A cursor is made of letters, digits, - and _.
             let next = page.next.map(|position| format!("\"{}\"", position.encode(digest)));
             format!(
-                "],\"next_cursor\":{},\"has_more\":{},\"limit\":{limit}}}",
+                "],\"next_cursor\":{},\"has_more\":{},\"limit\":{limit}{degraded}}}",
                 next.as_deref().unwrap_or("null"),
                 page.next.is_some(),
             )

@@ -87,6 +87,8 @@ pub async fn sync(CanRead(caller): CanRead, books: Books, params: Params) -> Res
     reader.finish()?;
     let user = caller.about(named)?.ok_or(QueryError::MissingUser)?;
     let digest = digest(&user);
+    // A client that was given no cursor yet may send an empty one.
+    let cursor = cursor.filter(|text| !text.is_empty());
     let after = EventSeq(position(cursor, digest)?.unwrap_or(0));
     let changes = books.changes(user, after, limit).await?;
     answer::of(&Sync::of(&changes, digest)?)

@@ -6,11 +6,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use daybook_core::json::Fields;
 use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
-use daybook_core::query::{ParameterError, QueryError};
+use daybook_core::query::{ParameterError, QueryError, says_nothing};
 use daybook_core::time::Moment;
+use daybook_core::transaction::Vocabulary;
 use daybook_core::{
-    AccountId, Currency, FieldError, IdempotencyKey, KeyId, Timestamp, TransactionId, TransferId,
-    UserId, cursor,
+    AccountId, FieldError, IdempotencyKey, KeyId, Timestamp, TransactionId, TransferId, UserId,
+    cursor,
 };
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -55,9 +56,10 @@ impl Params {
         }
     }
 
-    /// The values of a parameter that may repeat.
+    /// The values of a parameter that may repeat. One that is empty says nothing.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        let values = self.0.iter().filter(move |(known, _)| known == name);
+        let said = |(known, value): &&(String, String)| known == name && !says_nothing(name, value);
+        let values = self.0.iter().filter(said);
         values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().into_iter()
     }
 }
@@ -89,17 +91,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn user(&mut self) -> Option<UserId> {
-        let parsed = UserId::parse(self.one("user_id")?);
+        let parsed = UserId::parse(self.one("user_id")?.trim());
         parsed.map_err(|detail| self.error("user_id", "USER_ID", detail)).ok()
     }
 
-    /// The value of a parameter that may stand once; an empty one says nothing.
-    pub fn filled(&mut self, name: &str) -> Option<&'a str> {
-        self.one(name).filter(|value| !value.is_empty())
-    }
-
     pub fn moment(&mut self, name: &str) -> Option<Moment> {
-        let parsed = Moment::parse_parameter(self.filled(name)?);
+        let parsed = Moment::parse_parameter(self.one(name)?);
         parsed.map_err(|error| self.error(name, "TIME", error.to_string())).ok()
     }
 
@@ -141,15 +138,15 @@ impl<'a> Reader<'a> {
         read
     }
 
-    /// A code by its form only: what is stored keeps its currency when the configuration forgets
-    /// it.
-    pub fn currency_code(&mut self, text: &str) -> Option<String> {
-        let code = text.to_ascii_uppercase();
-        if Currency::new(&code, 0).is_none() {
-            self.error("currency", "UNKNOWN_CURRENCY", "`currency` is a code such as EUR");
-            return None;
+    /// The code of a known currency.
+    pub fn currency_code(&mut self, text: &str, vocabulary: &Vocabulary) -> Option<String> {
+        let known = vocabulary.currencies.get(text).map(|currency| currency.code().to_owned());
+        if known.is_none() {
+            let detail =
+                "`currency` is one of the codes of ISO 4217 and the configured crypto codes";
+            self.error("currency", "ONE_OF", detail);
         }
-        Some(code)
+        known
     }
 
     pub fn account(&mut self) -> Option<AccountId> {
@@ -356,7 +353,7 @@ fn bad_if_match() -> Error {
 /// Reads the cursor of a question with this digest; without one the answer begins at its beginning.
 pub fn position(cursor: Option<&str>, digest: u128) -> Result<Option<i64>> {
     match cursor {
-        None | Some("") => Ok(None),
+        None => Ok(None),
         Some(text) => match cursor::decode_number(text, digest) {
             Some(position) => Ok(Some(position)),
             None => Err(QueryError::BadCursor.into()),

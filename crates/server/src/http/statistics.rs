@@ -1,8 +1,10 @@
 //! A user's totals, and points for a chart.
 
+use axum::extract::State;
 use axum::response::Response;
 use daybook_core::UserId;
 use daybook_core::stats::{GroupBy, Interval, Series, Span, Statistics};
+use daybook_core::transaction::Vocabulary;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use super::schema::{
     ReadHeaders, ReadProblems, SeriesBody, SeriesParams, StatisticsBody, StatisticsParams,
     UserParam,
 };
+use crate::app::App;
 
 #[derive(Serialize)]
 struct StatisticsAnswer<'a> {
@@ -32,6 +35,7 @@ struct StatisticsAnswer<'a> {
     responses((status = 200, description = "The totals.", body = StatisticsBody), ReadProblems),
 )]
 pub async fn statistics(
+    State(app): State<App>,
     CanRead(caller): CanRead,
     books: Books,
     PathUser(user): PathUser,
@@ -40,7 +44,7 @@ pub async fn statistics(
     params.only(&["start_date", "end_date", "tz", "currency"])?;
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
-    let asked = Asked::read(&mut reader, &params);
+    let asked = Asked::read(&mut reader, &params, app.vocabulary());
     reader.finish()?;
     let Asked { span, currencies, start_date, end_date, tz } = asked;
     let found = books.statistics(user.clone(), span, currencies).await?;
@@ -63,6 +67,7 @@ struct SeriesAnswer<'a> {
     responses((status = 200, description = "The points.", body = SeriesBody), ReadProblems),
 )]
 pub async fn series(
+    State(app): State<App>,
     CanRead(caller): CanRead,
     books: Books,
     PathUser(user): PathUser,
@@ -71,13 +76,13 @@ pub async fn series(
     params.only(&["interval", "group_by", "start_date", "end_date", "tz", "currency"])?;
     caller.check(&user)?;
     let mut reader = Reader::new(&params);
-    let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params);
-    let name = reader.filled("interval").unwrap_or("day");
+    let Asked { span, currencies, tz, .. } = Asked::read(&mut reader, &params, app.vocabulary());
+    let name = reader.one("interval").unwrap_or("day");
     let interval = Interval::from_name(name).unwrap_or_else(|| {
         reader.error("interval", "ONE_OF", "`interval` is one of day, week, month");
         Interval::Day
     });
-    let group_name = reader.filled("group_by");
+    let group_name = reader.one("group_by");
     let group_by = group_name.map(GroupBy::from_name).unwrap_or(Some(GroupBy::None));
     let group_by = group_by.unwrap_or_else(|| {
         let detail = "`group_by` is one of side, transaction_type, product, metadata.<path>";
@@ -105,8 +110,8 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn read(reader: &mut Reader<'a>, params: &'a Params) -> Self {
-        let name = reader.filled("tz").unwrap_or("UTC");
+    fn read(reader: &mut Reader<'a>, params: &'a Params, vocabulary: &Vocabulary) -> Self {
+        let name = reader.one("tz").unwrap_or("UTC");
         let tz = daybook_core::time::zone(name).unwrap_or_else(|| {
             let detail = "there is no such time zone; write it as Europe/Madrid";
             reader.error("tz", "UNKNOWN_TIME_ZONE", detail);
@@ -114,19 +119,19 @@ impl<'a> Asked<'a> {
         });
         let (from, to) = reader.range(&tz);
         Self {
-            currencies: currencies(reader, params),
+            currencies: currencies(reader, params, vocabulary),
             span: Span { from, to, tz },
-            start_date: params.all("start_date").find(|date| !date.is_empty()),
-            end_date: params.all("end_date").find(|date| !date.is_empty()),
+            start_date: params.all("start_date").next(),
+            end_date: params.all("end_date").next(),
             tz: name,
         }
     }
 }
 
-fn currencies(reader: &mut Reader<'_>, params: &Params) -> Vec<String> {
+fn currencies(reader: &mut Reader<'_>, params: &Params, vocabulary: &Vocabulary) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
-    for code in params.all("currency").filter(|code| !code.is_empty()) {
-        let code = reader.currency_code(code);
+    for code in params.all("currency") {
+        let code = reader.currency_code(code, vocabulary);
         codes.extend(code.filter(|code| !codes.contains(code)));
     }
     if codes.len() > daybook_core::limits::FILTER_VALUES_MAX {

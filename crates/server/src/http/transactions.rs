@@ -55,11 +55,12 @@ pub async fn create(
     ),
 )]
 pub async fn list(
+    State(app): State<App>,
     CanRead(caller): CanRead,
     books: Books,
     Params(pairs): Params,
 ) -> Result<Response> {
-    let query = Query::parse(&pairs, caller.user())?;
+    let query = Query::parse(&pairs, caller.user(), app.vocabulary())?;
     caller.check(&query.user_id)?;
     let (digest, paging) = (query.digest, query.paging.clone());
     let page = books.transactions(query).await?;
@@ -170,6 +171,10 @@ pub(super) fn owner(caller: &Caller, params: &Params) -> Result<Option<Owner>> {
     params.only(&["user_id"])?;
     let mut reader = Reader::new(params);
     let named = reader.user();
+    // This is no filter: who it must be may not be left open by an empty name.
+    if named.is_none() && !params.0.is_empty() && reader.errors.is_empty() {
+        reader.error("user_id", "USER_ID", "the user id is empty");
+    }
     reader.finish()?;
     match named.filter(|_| caller.user().is_none()) {
         Some(named) => {

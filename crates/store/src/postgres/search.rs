@@ -19,7 +19,7 @@ use super::statistics;
 use crate::codec::{Columns, ITEM, ITEM_COLUMNS};
 use crate::dictionary::{self, BEGINNINGS_READ, Walk};
 use crate::page::{self, START, cut, window};
-use crate::sql::{Dialect, Matcher, Reach, Tier};
+use crate::sql::{Beginnings, Dialect, Matcher, Reach, Tier};
 use crate::{Page, Result};
 
 /// How many items the first walk passes: some hundred microseconds.
@@ -72,7 +72,12 @@ impl<'a> Search<'a> {
             Some(found) => found,
             None => self.ranked(page::after(&query.paging), offset, limit as i64 + 1).await?,
         };
-        Ok(Page { total, ..cut(found, limit) })
+        Ok(Page { total, is_cut: self.is_cut(), ..cut(found, limit) })
+    }
+
+    /// Whether there are more words that the search may mean than it looks for.
+    pub fn is_cut(&self) -> bool {
+        self.reach.iter().any(|reach| reach.is_cut)
     }
 
     /// The page, when it is complete after a walk down the feed that is not too long.
@@ -293,36 +298,51 @@ fn tier(row: &Row, at: usize) -> Result<u8> {
 
 /// Looks up which words of a user's dictionary a searched word stands for.
 async fn reach(conn: &Conn, user: i64, clause: &Clause) -> Result<Reach> {
-    let (mut reach, looked_up) = dictionary::reach_of(clause);
-    let Some(word) = looked_up else { return Ok(reach) };
-    let near = async {
-        match Typo::of(word) {
-            Some(typo) => typos(conn, user, typo).await,
-            None => Ok(Vec::new()),
+    let (mut reach, look_up) = dictionary::reach_of(clause);
+    let begun = async {
+        match look_up.beginnings_of {
+            Some(word) => beginnings(conn, user, word).await.map(Some),
+            None => Ok(None),
         }
     };
-    (reach.beginnings, reach.typos) = futures_util::try_join!(beginnings(conn, user, word), near)?;
+    let near = async {
+        match look_up.typo {
+            Some(typo) => typos(conn, user, typo).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (begun, near) = futures_util::try_join!(begun, near)?;
+    if let Some(begun) = begun {
+        reach.beginnings = begun;
+    }
+    if let Some(walk) = near {
+        walk.finish(&mut reach);
+    }
     Ok(reach)
 }
 
-async fn beginnings(conn: &Conn, user: i64, word: &str) -> Result<Option<Vec<String>>> {
+async fn beginnings(conn: &Conn, user: i64, word: &str) -> Result<Beginnings> {
     let from = r#"select word from words where "user" = $1 and word >= $2 order by word limit $3"#;
     let rows = conn.query(from, &[&user, &word, &BEGINNINGS_READ]).await?;
     let words = rows.iter().map(|row| Ok(row.text(0, "word")?.to_owned()));
     dictionary::beginnings(word, words)
 }
 
-/// Walks the words that are long enough and short enough, many at a time, jumping over every
+/// Walks the entries that are long enough and short enough, many at a time, jumping over every
 /// beginning that no near word can have.
-async fn typos(conn: &Conn, user: i64, typo: Typo) -> Result<Vec<String>> {
+async fn typos(conn: &Conn, user: i64, typo: Typo) -> Result<Walk> {
     let from = r#"select word from words where "user" = $1 and word >= $2
-        and char_length(word) between $3 and $4 order by word limit $5"#;
+        and char_length(word) between $3 and $4 and (right(word, 1) = '0') = $5
+        order by word limit $6"#;
     let letters = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let (least, most) = (letters(*typo.lengths().start()), letters(*typo.lengths().end()));
+    let (least, most) =
+        (letters(*typo.entry_lengths().start()), letters(*typo.entry_lengths().end()));
+    let has_digits = typo.has_digits();
     let mut walk = Walk::new(typo);
     let mut next = Some(String::new());
     while let Some(start) = next.take() {
-        let rows = conn.query(from, &[&user, &start, &least, &most, &WORDS_READ]).await?;
+        let rows =
+            conn.query(from, &[&user, &start, &least, &most, &has_digits, &WORDS_READ]).await?;
         let mut last = None;
         for row in &rows {
             let word = row.text(0, "word")?;
@@ -337,5 +357,5 @@ async fn typos(conn: &Conn, user: i64, typo: Typo) -> Result<Vec<String>> {
             None => None,
         };
     }
-    Ok(walk.finish())
+    Ok(walk)
 }

@@ -46,6 +46,7 @@ pub async fn page(conn: &Conn, query: &Query, user: i64) -> Result<Page> {
         }
     }
     let search = Search::new(Look::new(conn, &narrowed, user)).await?;
+    sift.is_cut = search.is_cut();
     loop {
         let places = search.places(sift.start, PLACES_READ).await?;
         for some in places.chunks(LOOKED_AT as usize) {
@@ -69,6 +70,7 @@ struct Sift<'a> {
     limit: usize,
     found: Vec<(u8, Transaction)>,
     total: u64,
+    is_cut: bool,
 }
 
 impl<'a> Sift<'a> {
@@ -76,7 +78,7 @@ impl<'a> Sift<'a> {
         let (skip, limit) = window(&query.paging);
         let start = page::after(&query.paging);
         let (found, started) = (Vec::new(), Instant::now());
-        Self { conn, query, started, start, skip, limit, found, total: 0 }
+        Self { conn, query, started, start, skip, limit, found, total: 0, is_cut: false }
     }
 
     /// Looks at the next items; true when no more are needed.
@@ -103,6 +105,6 @@ impl<'a> Sift<'a> {
 
     fn finish(self) -> Page {
         let total = page::is_numbered(self.query).then_some(self.total);
-        Page { total, ..cut(self.found, self.limit) }
+        Page { total, is_cut: self.is_cut, ..cut(self.found, self.limit) }
     }
 }

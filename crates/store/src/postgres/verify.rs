@@ -261,7 +261,7 @@ impl Verify<'_> {
         for item in items {
             let document = seals::document(&mut self.findings, self.seal, item, &keys);
             let lacking = claims.document(document.as_ref());
-            verify::lacks_words(&mut self.findings, &lacking, item.id);
+            verify::lacks_entries(&mut self.findings, &lacking, item.id);
             if let Some(document) = document {
                 ids.push(item.id.0);
                 expected.push(tsvector(user, &document));

@@ -5,7 +5,6 @@ mod ledger;
 use std::collections::HashSet;
 
 use daybook_core::id::fnv128;
-use daybook_core::search::in_dictionary;
 use daybook_core::write_set::{StoredReply, WriteSet};
 use daybook_core::{ApiKey, Event, Timestamp, Transaction, UserId};
 use uuid::Uuid;
@@ -15,6 +14,7 @@ use super::connect::Conn;
 use super::param::{Atto, Param};
 use crate::chain::Link;
 use crate::codec::{self, Columns};
+use crate::dictionary;
 use crate::fold::{Kept, Part};
 use crate::seal::Documents;
 use crate::{Error, Result, postings};
@@ -149,10 +149,10 @@ fn items<'a>(
         let document = documents.of(item);
         users.push(user);
         indexed.push(postings::tsvector(user, &document));
-        for word in document.fields.into_iter().flatten().filter(|word| in_dictionary(word)) {
-            let hash = fnv128(&[&user.to_le_bytes(), word.as_bytes()]) as u64;
+        for entry in dictionary::entries(&document) {
+            let hash = fnv128(&[&user.to_le_bytes(), entry.as_bytes()]) as u64;
             if !known.word(hash) {
-                words.insert((user, word));
+                words.insert((user, entry.into_owned()));
             }
         }
     }

@@ -329,7 +329,7 @@ fn document(item: &Transaction, sealed: &[String], key: &DataKey, searched: bool
         document.fields = Document::of(item).fields;
     }
     let is_sealed = |path: &str| sealed.iter().any(|root| lies_within(path, root));
-    item.metadata.visit(&mut |path, value| {
+    item.metadata.visit_leaves(&mut |path, value| {
         if is_sealed(path) {
             let within = path.match_indices('.').filter_map(|(dot, _)| path.get(..dot));
             document

@@ -173,6 +173,7 @@ impl<'a> Search<'a> {
             }
         }
         let mut page = cut(take.items, limit);
+        page.is_cut = self.reach.iter().any(|reach| reach.is_cut);
         if page::is_numbered(self.query) {
             page.total = Some(self.count(&matcher.up_to(Tier::Typo))?);
         }
@@ -266,21 +267,22 @@ impl Take {
 
 /// Looks up which words of a user's dictionary a searched word stands for.
 fn reach(conn: &Connection, user: i64, clause: &Clause) -> Result<Reach> {
-    let (mut reach, looked_up) = dictionary::reach_of(clause);
-    let Some(word) = looked_up else { return Ok(reach) };
-    let mut from = conn.prepare_cached(
-        "select word from words where user = ?1 and word >= ?2 order by word limit ?3",
-    )?;
-    let words = from.query_map((user, word, BEGINNINGS_READ), |row| row.get(0))?;
-    reach.beginnings = dictionary::beginnings(word, words)?;
-    if let Some(typo) = Typo::of(word) {
-        reach.typos = typos(conn, user, typo)?;
+    let (mut reach, look_up) = dictionary::reach_of(clause);
+    if let Some(word) = look_up.beginnings_of {
+        let mut from = conn.prepare_cached(
+            "select word from words where user = ?1 and word >= ?2 order by word limit ?3",
+        )?;
+        let entries = from.query_map((user, word, BEGINNINGS_READ), |row| row.get(0))?;
+        reach.beginnings = dictionary::beginnings(word, entries)?;
+    }
+    if let Some(typo) = look_up.typo {
+        typos(conn, user, typo)?.finish(&mut reach);
     }
     Ok(reach)
 }
 
 /// Walks the dictionary, jumping over every beginning that no near word can have.
-fn typos(conn: &Connection, user: i64, typo: Typo) -> Result<Vec<String>> {
+fn typos(conn: &Connection, user: i64, typo: Typo) -> Result<Walk> {
     // So many words are stepped over before a jump pays.
     const STEPS_BEFORE_JUMP: u32 = 8;
     let mut from =
@@ -299,7 +301,7 @@ fn typos(conn: &Connection, user: i64, typo: Typo) -> Result<Vec<String>> {
             }
         }
     }
-    Ok(walk.finish())
+    Ok(walk)
 }
 
 /// Every version of an item, oldest first.

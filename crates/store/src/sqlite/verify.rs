@@ -182,7 +182,7 @@ impl Verify<'_> {
     ) -> Result<()> {
         let document = self.document(item)?;
         let lacking = claims.document(document.as_ref());
-        verify::lacks_words(&mut self.findings, &lacking, item.id);
+        verify::lacks_entries(&mut self.findings, &lacking, item.id);
         let sum = document.map(|document| {
             postings::fts(user, &document)
                 .split_ascii_whitespace()

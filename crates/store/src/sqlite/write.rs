@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daybook_core::command::ReadSet;
 use daybook_core::id::fnv128;
-use daybook_core::search::{Document, in_dictionary};
+use daybook_core::search::Document;
 use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
 use daybook_core::{
     Event, EventSeq, Subject, Submission, Timestamp, Transaction, TransactionId, UserId,
@@ -19,7 +19,7 @@ use super::{keys, ledger, read};
 use crate::chain::Link;
 use crate::codec::sqlite::{EVENT, amount_bytes};
 use crate::codec::{self, Columns, ITEM};
-use crate::dictionary::Remembered;
+use crate::dictionary::{self, Remembered};
 use crate::fold::{self, Found, Part};
 use crate::seal::Documents;
 use crate::{Error, Result, postings};
@@ -333,10 +333,10 @@ fn index(
     conn.prepare_cached(POST_ITEM)?.execute((pos, postings::fts(user, document)))?;
     let mut insert =
         conn.prepare_cached("insert or ignore into words (user, word) values (?1, ?2)")?;
-    for word in document.fields.iter().flatten().filter(|word| in_dictionary(word)) {
-        let hash = fnv128(&[&user.to_le_bytes(), word.as_bytes()]) as u64;
+    for entry in dictionary::entries(document) {
+        let hash = fnv128(&[&user.to_le_bytes(), entry.as_bytes()]) as u64;
         if !interned.words.contains(hash) && fresh.insert(hash) {
-            insert.execute((user, word))?;
+            insert.execute((user, entry))?;
         }
     }
     Ok(())

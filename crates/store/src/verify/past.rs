@@ -10,7 +10,8 @@ use daybook_core::time::{Day, Month};
 use daybook_core::{Amount, Currency, EventSeq, Timestamp, Transaction, UserId};
 use uuid::Uuid;
 
-use super::{Findings, dictionary};
+use super::Findings;
+use crate::dictionary::entries;
 
 /// The most events of one commit; more than its actions make.
 const COMMIT_EVENTS_MAX: i64 = 100_000;
@@ -65,23 +66,23 @@ impl Claims {
         self.places.entry((currency, stretch)).or_default().push(claim);
     }
 
-    /// Takes a word of the user's dictionary.
+    /// Takes an entry of the user's dictionary.
     pub fn word(&mut self, word: String) {
         self.words.insert(word, false);
     }
 
     /// Takes the words of an item, now or in the past; `None` where they cannot be known. Answers
-    /// those that the dictionary lacks.
+    /// the entries that the dictionary lacks.
     pub fn document(&mut self, document: Option<&Document>) -> Vec<String> {
         let Some(document) = document else {
             self.has_unreadable = true;
             return Vec::new();
         };
         let mut lacking = Vec::new();
-        for word in dictionary(document) {
-            match self.words.get_mut(word) {
+        for entry in entries(document) {
+            match self.words.get_mut(&*entry) {
                 Some(is_used) => *is_used = true,
-                None => lacking.push(word.clone()),
+                None => lacking.push(entry.into_owned()),
             }
         }
         lacking

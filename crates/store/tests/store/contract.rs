@@ -3,6 +3,7 @@
 use crate::support::{Books, On, pairs, user};
 use daybook_core::query::Query;
 use daybook_core::stats::{GroupBy, Interval, Span};
+use daybook_core::transaction::Vocabulary;
 use daybook_core::write_set::Outcome;
 use daybook_core::{Rejection, Status, Timestamp};
 use jiff::tz::TimeZone;
@@ -318,7 +319,9 @@ async fn a_foreign_cursor_is_refused(on: On) -> Test {
     for (owner, filters) in [("ana", [("status", "completed")]), ("bob", [("limit", "1")])] {
         let mut filters = filters.to_vec();
         filters.push(("cursor", &cursor));
-        assert!(Query::parse(&pairs(&filters), Some(&user(owner))).is_err());
+        assert!(
+            Query::parse(&pairs(&filters), Some(&user(owner)), &Vocabulary::default()).is_err()
+        );
     }
     let _: Timestamp = next.created_at;
     Ok(())

@@ -308,7 +308,7 @@ impl Books {
     }
 
     pub fn query(&self, name: &str, filters: &[(&str, &str)]) -> Fallible<Query> {
-        Ok(Query::parse(&pairs(filters), Some(&user(name)))?)
+        Ok(Query::parse(&pairs(filters), Some(&user(name)), &Vocabulary::default())?)
     }
 
     /// The ids of the first page.
@@ -325,16 +325,17 @@ impl Books {
         limit: &str,
     ) -> Fallible<Vec<TransactionId>> {
         let mut ids = Vec::new();
-        let mut cursor = String::new();
+        let mut cursor: Option<String> = None;
         loop {
             let mut asked = filters.to_vec();
-            asked.extend([("limit", limit), ("cursor", &cursor)]);
+            asked.push(("limit", limit));
+            asked.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let query = self.query(name, &asked)?;
             let digest = query.digest;
             let page = self.store.transactions(query).await?;
             ids.extend(page.items.iter().map(|item| item.id));
             match page.next {
-                Some(next) => cursor = next.encode(digest),
+                Some(next) => cursor = Some(next.encode(digest)),
                 None => return Ok(ids),
             }
         }

@@ -6,6 +6,7 @@ use crate::chance::Chance;
 use crate::support::{Fallible, pairs, user};
 use daybook_core::query::{AccountsQuery, EntriesQuery, Query, TransfersQuery, Whose};
 use daybook_core::stats::{GroupBy, Interval, Span};
+use daybook_core::transaction::Vocabulary;
 use daybook_core::{AccountId, AccountStatus, EventSeq, Timestamp, TransferStatus};
 use jiff::tz::TimeZone;
 
@@ -114,21 +115,22 @@ fn filters(chance: &mut Chance) -> Vec<(String, String)> {
 
 /// `None` when the parameters do not go together; no store is asked that.
 fn query(filters: &[(String, String)], name: &str) -> Option<Query> {
-    Query::parse(filters, Some(&user(name))).ok()
+    Query::parse(filters, Some(&user(name)), &Vocabulary::default()).ok()
 }
 
 async fn feed_by_cursor(both: &Both, chance: &mut Chance) -> Fallible<()> {
     let (name, filters) = (chance.of(&USERS), filters(chance));
     let limit = chance.of(&["1", "2", "7", "20", "100"]);
-    let mut cursor = String::new();
+    let mut cursor = None;
     for _ in 0..PAGES {
         let mut asked = filters.clone();
-        asked.extend(pairs(&[("limit", limit), ("cursor", &cursor)]));
+        asked.extend(pairs(&[("limit", limit)]));
+        asked.extend(cursor.iter().flat_map(|cursor: &String| pairs(&[("cursor", cursor)])));
         let Some(query) = query(&asked, name) else { return Ok(()) };
         let page =
             both.ask((name, &asked), async |store| store.transactions(query.clone()).await).await?;
         match page.next {
-            Some(next) => cursor = next.encode(query.digest),
+            Some(next) => cursor = Some(next.encode(query.digest)),
             None => break,
         }
     }
