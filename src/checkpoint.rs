@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::output::{say, usage};
 use crate::remote;
-use crate::settings::{Settings, open_existing};
+use crate::settings::{Settings, is_held, open_existing};
 
 const EXAMPLES: &str = "Examples:
   openssl genpkey -algorithm ed25519 -out checkpoint.pem
@@ -55,7 +55,7 @@ async fn sign(config: &Config, signer: &Signer) -> anyhow::Result<String> {
             store.close().await;
             link?.map(|link| Checkpoint::new(seq, &link))
         }
-        Err(error) if remote::is_held(&error) => ask(config).await?,
+        Err(error) if is_held(&error) => ask(config).await?,
         Err(error) => return Err(error),
     };
     let Some(newest) = newest else {

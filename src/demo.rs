@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::output::{count, note, say, usage};
 use crate::seed::{self, Plan};
-use crate::serve::{listen, start_log, until_told};
+use crate::serve::{command_socket, listen, start_log, until_told};
 use crate::settings::Settings;
 use crate::signal::Terminate;
 
@@ -83,7 +83,8 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(warning) = warning {
         note(format_args!("warning: {warning}"));
     }
-    until_told(vec![listener], App::new(store, config.app_settings()?)?, Terminate::new()?).await?;
+    let app = App::new(store, config.app_settings()?)?;
+    until_told(vec![listener], app, command_socket(&config), Terminate::new()?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }
