@@ -1,4 +1,4 @@
-//! `daybook accounts`: opens accounts and shows them, straight in the store.
+//! `daybook accounts`: opens accounts and shows them.
 
 use std::process::ExitCode;
 

@@ -79,12 +79,13 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             file.display()
         ));
     }
+    let commands = command_socket(&config);
     introduce(listener.local_addr()?)?;
     if let Some(warning) = warning {
         note(format_args!("warning: {warning}"));
     }
     let app = App::new(store, config.app_settings()?)?;
-    until_told(vec![listener], app, command_socket(&config), Terminate::new()?).await?;
+    until_told(vec![listener], app, commands, Terminate::new()?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `daybook seed`: records sample items, straight into the store.
+//! `daybook seed`: records sample items.
 
 use std::process::ExitCode;
 use std::sync::Arc;

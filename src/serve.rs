@@ -74,6 +74,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         store = start::open(&config, options) => store?,
         () = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
+    let commands = command_socket(&config);
     let address = listener.local_addr()?;
     let app = App::new(store, settings)?;
     if app.settings().masters.is_some() {
@@ -87,7 +88,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         note(format_args!("warning: {warning}"));
     }
     say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], app, command_socket(&config), terminate).await?;
+    until_told(vec![listener], app, commands, terminate).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-//! `daybook transfers`: moves money between accounts and shows what moved, straight in the store.
+//! `daybook transfers`: moves money between accounts and shows what moved.
 
 use std::process::ExitCode;
 

@@ -19,8 +19,8 @@ const EXAMPLES: &str = "Examples:
   daybook verify --store sqlite:copy.db --json
   daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
 
-Verify a backup rather than a store that a server uses. Exit code 1 says that there are
-differences.";
+A server that holds the store verifies it while it serves; to spare it, verify a backup. Exit code 1
+says that there are differences.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]

@@ -214,3 +214,78 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use daybook_core::sample::{Sampler, Users};
+    use daybook_core::{Action, Submission, Timestamp, UserId};
+
+    use super::messages::{Answer, Request};
+    use super::wire::{Input, Wire};
+    use super::*;
+
+    fn bytes(value: &impl Wire) -> Vec<u8> {
+        let mut out = Vec::new();
+        value.encode(&mut out).expect("it can be sent");
+        out
+    }
+
+    #[test]
+    fn an_error_says_the_same_at_both_ends() {
+        let io = io::Error::other(Error::Driver("the disk is on fire".into()));
+        for error in [
+            Error::Busy,
+            Error::DiskFull,
+            Error::Closed,
+            Error::TooBroad { limit: Duration::from_millis(2_500) },
+            Error::Sealed { path: "tax_id".to_owned() },
+            Error::NoMasterKey { name: "daybook.db".to_owned() },
+            Error::Corrupt { what: "a row".to_owned() },
+            Error::Driver(Box::new(io)),
+        ] {
+            let said = chain(&error);
+            let sent = bytes(&Answer::Failed { error: error.into() });
+            let Ok(Answer::Failed { error }) = Input::whole(&sent) else { panic!("{said}") };
+            assert_eq!(chain(&Error::from(error)), said);
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_as_a_whole_or_not_at_all() {
+        let at = Timestamp::from_micros(1_720_000_000_000_000);
+        let users = Users::new(UserId::parse("ann").expect("a user"), Vec::new());
+        let actions = Sampler::new(1, users, at).oldest_first(5).map(Action::Record).collect();
+        let submission = Submission { at, key: None, atomic: true, actions };
+        let message = bytes(&Request::Commit { submission });
+        let again: Request = Input::whole(&message).expect("a request");
+        assert_eq!(bytes(&again), message);
+        for end in 0..message.len() {
+            assert!(Input::whole::<Request>(&message[..end]).is_err(), "{end} bytes");
+        }
+        let longer = [&message[..], &[0]].concat();
+        assert!(Input::whole::<Request>(&longer).is_err());
+    }
+
+    #[test]
+    fn a_list_takes_no_memory_before_its_entries_come() {
+        let commit = |count: u32| {
+            let (tag, at, key, atomic) = ([0; 1], [0; 8], [0; 1], [0; 1]);
+            [&tag[..], &at, &key, &atomic, &count.to_le_bytes()].concat()
+        };
+        for count in [1, 10_001, 100_000, 100_001, u32::MAX] {
+            assert!(Input::whole::<Request>(&commit(count)).is_err(), "{count}");
+        }
+        assert!(Input::whole::<Request>(&commit(0)).is_ok());
+    }
+
+    #[test]
+    fn a_greeting_says_what_its_sender_is() {
+        assert!(u64::try_from(greeting().len()).expect("short") <= GREETING_BYTES_MAX);
+        assert_eq!(described("daybook 2 0.9.0 00"), "Daybook 0.9.0");
+        let other = format!("another build of Daybook {VERSION}");
+        assert_eq!(described(&format!("daybook 1 {VERSION} 00\n")), other);
+        assert_eq!(described("SSH-2.0"), "no Daybook that this one knows");
+    }
+}

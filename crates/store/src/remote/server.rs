@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,8 @@ const CONNECTIONS_MAX: usize = 64;
 const BACKLOG: u32 = 64;
 /// How long a client may take to greet.
 const GREETING_TIME: Duration = Duration::from_secs(10);
+/// How long the rest of a request may take after its beginning has come.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// A request of more bytes takes one of the places for large ones before it is read.
 const LARGE_BYTES: usize = 1024 * 1024;
 /// Large requests that may be in memory at once; the others wait unread.
@@ -137,18 +139,19 @@ impl Conversation {
             let Some(request) = stop.run_until_cancelled(self.request()).await else {
                 return self.leave().await;
             };
-            let answer = match request? {
-                None => return Ok(()),
-                Some(Err(error)) => {
+            let Some((request, place)) = request? else { return Ok(()) };
+            let answer = match request {
+                Err(error) => {
                     self.pipe.writer.write_all(&failed(error)).await?;
                     return Ok(());
                 }
-                Some(Ok(Request::Verify)) => match self.verify().await? {
+                Ok(Request::Verify) => match self.verify().await? {
                     Some(answer) => answer,
                     None => return Ok(()),
                 },
-                Some(Ok(request)) => call(&*self.store, request).await,
+                Ok(request) => call(&*self.store, request).await,
             };
+            drop(place);
             self.pipe.writer.write_all(&answer).await?;
         }
     }
@@ -159,12 +162,19 @@ impl Conversation {
         self.pipe.writer.write_all(&leaving.map_err(io::Error::other)?).await
     }
 
-    /// Waits for a request; `None` when the client has gone.
-    async fn request(&mut self) -> io::Result<Option<Result<Request>>> {
+    /// Waits for a request, and for a place where it is a large one; `None` when the client has
+    /// gone.
+    async fn request(
+        &mut self,
+    ) -> io::Result<Option<(Result<Request>, Option<OwnedSemaphorePermit>)>> {
         let Some(length) = self.pipe.next(REQUEST_BYTES_MAX).await? else { return Ok(None) };
-        let _place = if length > LARGE_BYTES { self.large.acquire().await.ok() } else { None };
-        let message = self.pipe.rest(length).await?;
-        Ok(Some(Input::whole(&message).map_err(Error::from)))
+        let place = if length > LARGE_BYTES {
+            Arc::clone(&self.large).acquire_owned().await.ok()
+        } else {
+            None
+        };
+        let message = tokio::time::timeout(REQUEST_TIME, self.pipe.rest(length)).await??;
+        Ok(Some((Input::whole(&message).map_err(Error::from), place)))
     }
 
     /// Verifies the store, which takes long: tells how far it is, and ends when the client goes;
