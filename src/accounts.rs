@@ -1,4 +1,4 @@
-//! `daybook accounts`: opens accounts and shows them, straight in the store.
+//! `daybook accounts`: opens accounts and shows them.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::import::object;
 use crate::ledger::{Listing, Style, account_id, act, metadata, refused};
 use crate::output::{Column, usage};
-use crate::settings::{Settings, open_existing, open_store};
+use crate::settings::{Settings, reach_existing, reach_store};
 
 const EXAMPLES: &str = "Examples:
   daybook accounts open --id 1 --user ann --initial-balance 100.00
@@ -161,14 +161,14 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(args) => {
             let query = accounts_query(&args, &vocabulary)?;
-            let store = open_existing(&config).await?;
+            let store = reach_existing(&config).await?;
             let done = list(&*store, query, Listing::new(style, ACCOUNTS, args.limit)).await;
             store.close().await;
             done?;
         }
         Command::Show(args) => {
             let at = args.at.as_deref().map(past).transpose()?;
-            let store = open_existing(&config).await?;
+            let store = reach_existing(&config).await?;
             let shown = show(&*store, args.id, at).await;
             store.close().await;
             style.say(&shown?)?;
@@ -177,14 +177,14 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             let body = body(args)?;
             let new =
                 NewAccount::parse(&body, None, &vocabulary).map_err(|wrong| refused(&wrong))?;
-            let store = open_store(&config).await?;
+            let store = reach_store(&config).await?;
             let opened = act(&*store, Action::Open(new)).await;
             store.close().await;
             style.say(&opened?.body)?;
         }
         Command::Statement(args) => {
             let query = entries_query(&args)?;
-            let store = open_existing(&config).await?;
+            let store = reach_existing(&config).await?;
             let done = statement(&*store, query, Listing::new(style, ENTRIES, args.limit)).await;
             store.close().await;
             done?;

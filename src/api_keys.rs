@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::ledger::{Listing, Style, act, refused};
 use crate::output::{Column, note, usage};
 use crate::remote;
-use crate::settings::{Settings, open_existing, open_store};
+use crate::settings::{Settings, is_held, open_existing, open_store};
 
 const EXAMPLES: &str = "Examples:
   daybook api-keys create --name billing --scope feed:read --scope ledger:read
@@ -126,7 +126,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let store = match opened {
         Ok(store) => store,
-        Err(error) if remote::is_held(&error) => {
+        Err(error) if is_held(&error) => {
             by_server(&remote::own(&config)?, &args.command, style).await?;
             return Ok(ExitCode::SUCCESS);
         }

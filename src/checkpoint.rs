@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::output::{say, usage};
 use crate::remote;
-use crate::settings::{Settings, open_existing};
+use crate::settings::{Settings, is_held, reach_existing};
 
 const EXAMPLES: &str = "Examples:
   openssl genpkey -algorithm ed25519 -out checkpoint.pem
@@ -22,8 +22,8 @@ const EXAMPLES: &str = "Examples:
   daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
 
 Keep checkpoints where whoever can write to the store cannot. A server that holds the store is asked
-for what it has, with a token that `secret` signs or that DAYBOOK_TOKEN is; it gives signed ones too,
-at GET /api/v1/checkpoint.";
+for what it has: by the socket beside the file, or at its `listen` address, with a token that `secret`
+signs or that DAYBOOK_TOKEN is. It gives signed ones too, at GET /api/v1/checkpoint.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -48,14 +48,14 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn sign(config: &Config, signer: &Signer) -> anyhow::Result<String> {
-    let newest = match open_existing(config).await {
+    let newest = match reach_existing(config).await {
         Ok(store) => {
             let seq = store.seq();
             let link = store.link(seq).await;
             store.close().await;
             link?.map(|link| Checkpoint::new(seq, &link))
         }
-        Err(error) if remote::is_held(&error) => ask(config).await?,
+        Err(error) if is_held(&error) => ask(config).await?,
         Err(error) => return Err(error),
     };
     let Some(newest) = newest else {

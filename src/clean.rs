@@ -12,7 +12,7 @@ use daybook_store::Store;
 use serde_json::json;
 
 use crate::output::{count, progress, say, say_json, usage};
-use crate::settings::{Settings, all_users, open_existing, parse_users};
+use crate::settings::{Settings, all_users, parse_users, reach_existing};
 
 /// Items that one commit deletes.
 const BATCH: u32 = 1_000;
@@ -43,7 +43,7 @@ pub struct Args {
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
     let named = parse_users(&args.user)?;
-    let store = open_existing(&config).await?;
+    let store = reach_existing(&config).await?;
     let name = daybook_store::public_name(&config.store);
     let done = clean(&args, named, &*store, &name).await;
     store.close().await;

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::output::{count, note, say, usage};
 use crate::seed::{self, Plan};
-use crate::serve::{listen, start_log, until_told};
+use crate::serve::{command_socket, listen, start_log, until_told};
 use crate::settings::Settings;
 use crate::signal::Terminate;
 
@@ -79,11 +79,13 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             file.display()
         ));
     }
+    let commands = command_socket(&config);
     introduce(listener.local_addr()?)?;
     if let Some(warning) = warning {
         note(format_args!("warning: {warning}"));
     }
-    until_told(vec![listener], App::new(store, config.app_settings()?)?, Terminate::new()?).await?;
+    let app = App::new(store, config.app_settings()?)?;
+    until_told(vec![listener], app, commands, Terminate::new()?).await?;
     drop(folder);
     Ok(ExitCode::SUCCESS)
 }

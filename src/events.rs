@@ -11,7 +11,7 @@ use daybook_server::work::Follower;
 use daybook_store::{Error, Store};
 
 use crate::output::{Column, say, say_json, say_table, usage};
-use crate::settings::{Settings, open_existing};
+use crate::settings::{Settings, reach_existing};
 use crate::signal::Terminate;
 
 /// Events that are read at once.
@@ -72,7 +72,7 @@ fn name(text: &str) -> Result<String, String> {
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
-    let store = open_existing(&config).await?;
+    let store = reach_existing(&config).await?;
     let done = match &args.command {
         None => write(&args, &store).await,
         Some(Command::Followers { json }) => followers(&*store, *json).await,

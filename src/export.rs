@@ -13,7 +13,7 @@ use daybook_core::{Query, Transaction, UserId};
 use daybook_store::Store;
 
 use crate::output::{count, note, progress, usage};
-use crate::settings::{Settings, all_users, open_existing, parse_users};
+use crate::settings::{Settings, all_users, parse_users, reach_existing};
 
 /// Items that are read at once.
 const PAGE: u32 = 1_000;
@@ -58,7 +58,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     // A wrong filter is said before anything is opened.
     let vocabulary = config.vocabulary();
     question(&filters, &UserId::parse("anybody").map_err(usage)?, &vocabulary)?;
-    let store = open_existing(&config).await?;
+    let store = reach_existing(&config).await?;
     let written = export(&args, (&filters, &vocabulary), named, &*store).await;
     store.close().await;
     let written = written?;

@@ -27,7 +27,7 @@ use daybook_core::{Rejection, UserId};
 use serde::Serialize;
 
 use crate::output::{count, note, progress_bytes, say, say_json, usage};
-use crate::settings::{Settings, open_store};
+use crate::settings::{Settings, reach_store};
 use crate::signal::Terminate;
 use batch::{Batch, Importer};
 use check::Checker;
@@ -124,7 +124,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let opening = mapping.as_ref().and_then(|mapping| mapping.accounts.clone());
     let mut rows = Rows::open(&args.file, mapping, state.place())?;
     let importer = Importer {
-        store: if args.dry_run { None } else { Some(open_store(&config).await?) },
+        store: if args.dry_run { None } else { Some(reach_store(&config).await?) },
         checker: Checker { vocabulary: config.vocabulary(), user, kind, fernet },
         opening,
     };

@@ -2,7 +2,6 @@
 
 use daybook_server::client::{ClientError, Server};
 use daybook_server::config::Config;
-use daybook_store::Error;
 
 /// Where a server with this configuration is reached on this machine.
 pub fn place(config: &Config) -> String {
@@ -17,9 +16,4 @@ pub fn place(config: &Config) -> String {
 pub fn own(config: &Config) -> Result<Server, ClientError> {
     let scheme = if config.tls_files().is_some() { "https" } else { "http" };
     Server::at(config, &format!("{scheme}://{}", place(config)))
-}
-
-/// Whether a store was not opened because a server has it.
-pub fn is_held(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(Error::Locked { .. }))
 }

@@ -1,4 +1,4 @@
-//! `daybook seed`: records sample items, straight into the store.
+//! `daybook seed`: records sample items.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use daybook_store::Store;
 use serde_json::json;
 
 use crate::output::{count, progress, say, say_json, usage};
-use crate::settings::{Settings, open_store};
+use crate::settings::{Settings, reach_store};
 
 /// Items of one commit: many, because a large commit costs less for each.
 const BATCH: usize = 10_000;
@@ -57,7 +57,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         None => UserId::parse(&args.user).map(|user| Users::new(user, Vec::new())),
     };
     let users = users.map_err(|wrong| usage(format!("--user: {wrong}")))?;
-    let store = open_store(&config).await?;
+    let store = reach_store(&config).await?;
     let plan = Plan { users, count: args.count, seed: args.seed, days: args.days };
     let recorded = record(&store, plan).await;
     store.close().await;

@@ -10,6 +10,7 @@ use daybook_server::Listener;
 use daybook_server::app::App;
 use daybook_server::config::{Config, Effective, Exposure, Flag, Origin};
 use daybook_server::tls::Tls;
+use daybook_store::CommandSocket;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +74,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         store = start::open(&config, options) => store?,
         () = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
+    let commands = command_socket(&config);
     let address = listener.local_addr()?;
     let app = App::new(store, settings)?;
     if app.settings().masters.is_some() {
@@ -86,8 +88,24 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         note(format_args!("warning: {warning}"));
     }
     say(format_args!("Daybook listens on {scheme}://{address}; its documentation is at /docs"))?;
-    until_told(vec![listener], app, terminate).await?;
+    until_told(vec![listener], app, commands, terminate).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the socket by which commands reach the file of an open store. A server does without it
+/// where the file's folder takes none.
+pub fn command_socket(config: &Config) -> Option<CommandSocket> {
+    let file = daybook_store::file_of(&config.store).filter(|_| config.command_socket)?;
+    match CommandSocket::beside(file) {
+        Ok(socket) => {
+            tracing::info!(path = %socket.path().display(), "commands reach the store by a socket");
+            Some(socket)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "commands cannot reach the store while it is served");
+            None
+        }
+    }
 }
 
 /// Opens the port.
@@ -100,15 +118,23 @@ pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 pub async fn until_told(
     listeners: Vec<impl Into<Listener>>,
     app: App,
+    commands: Option<CommandSocket>,
     mut terminate: Terminate,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
+    let commands = commands.map(|socket| {
+        let store = app.shared_store();
+        tokio::spawn(socket.serve(store, stop.clone()))
+    });
     let told = stop.clone();
     tokio::spawn(async move {
         terminate.recv().await;
         told.cancel();
     });
     daybook_server::serve(listeners, app, stop).await?;
+    if let Some(commands) = commands {
+        commands.await?;
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use daybook_core::UserId;
 use daybook_server::config::{Config, Effective, Flag, Sources};
-use daybook_store::Store;
+use daybook_store::{Error, Store};
 
 use crate::output::usage;
 
@@ -61,6 +61,38 @@ impl Settings {
 /// Opens the store, which is made when it is not there yet.
 pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(daybook_store::open(&config.store, config.store_options()?).await?)
+}
+
+/// Reaches the store: by the server on this machine that holds its file, or else by opening it as
+/// [`open_store`] does.
+pub async fn reach_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(store) = by_server(config).await? {
+        return Ok(store);
+    }
+    let error = match open_store(config).await {
+        Err(error) if is_held(&error) => error,
+        opened => return opened,
+    };
+    // A server that has just started listens as soon as it has opened the file.
+    by_server(config).await?.ok_or(error)
+}
+
+/// As [`reach_store`], for a store that must be there.
+pub async fn reach_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    require_existing(config)?;
+    reach_store(config).await
+}
+
+async fn by_server(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    if !config.command_socket {
+        return Ok(None);
+    }
+    Ok(daybook_store::connect(&config.store).await?)
+}
+
+/// Whether a store was not opened because another process has it.
+pub fn is_held(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Locked { .. }))
 }
 
 /// Opens a store that must be there: a mistyped name must not look like an empty store.

@@ -1,4 +1,4 @@
-//! `daybook transfers`: moves money between accounts and shows what moved, straight in the store.
+//! `daybook transfers`: moves money between accounts and shows what moved.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::import::object;
 use crate::ledger::{Listing, Style, account_id, act, metadata, refused};
 use crate::output::{Column, usage};
-use crate::settings::{Settings, open_existing};
+use crate::settings::{Settings, reach_existing};
 
 const EXAMPLES: &str = "Examples:
   daybook transfers send --from 1 --to 2 --amount 12.50 --reference lunch-17
@@ -158,14 +158,14 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let action = match args.command {
         Command::List(args) => {
             let query = query(&args)?;
-            let store = open_existing(&config).await?;
+            let store = reach_existing(&config).await?;
             let done = list(&*store, query, Listing::new(style, TRANSFERS, args.limit)).await;
             store.close().await;
             done?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Show(args) => {
-            let store = open_existing(&config).await?;
+            let store = reach_existing(&config).await?;
             let found = store.transfer(TransferId(args.id)).await;
             store.close().await;
             let id = TransferId(args.id);
@@ -190,7 +190,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             Action::Rollback { id, owner: None, by }
         }
     };
-    let store = open_existing(&config).await?;
+    let store = reach_existing(&config).await?;
     let done = act(&*store, action).await;
     store.close().await;
     style.say(&done?.body)?;

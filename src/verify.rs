@@ -12,15 +12,15 @@ use daybook_store::{Difference, Error, Options, Store};
 use serde_json::json;
 
 use crate::output::{count, note, progress, say, say_json, usage};
-use crate::settings::{Settings, open_existing};
+use crate::settings::{Settings, reach_existing};
 
 const EXAMPLES: &str = "Examples:
   daybook verify
   daybook verify --store sqlite:copy.db --json
   daybook verify --checkpoint checkpoint-2026-01-15 --public-key checkpoint-public.pem
 
-Verify a backup rather than a store that a server uses. Exit code 1 says that there are
-differences.";
+A server that holds the store verifies it while it serves; to spare it, verify a backup. Exit code 1
+says that there are differences.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -65,7 +65,7 @@ async fn compare(store: &dyn Store, checkpoint: &Checkpoint) -> anyhow::Result<O
 /// Opens the books, also where what opens their sealed values is somewhere else, as it should be
 /// with a backup.
 async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let error = match open_existing(config).await {
+    let error = match reach_existing(config).await {
         Ok(store) => return Ok(store),
         Err(error) => error,
     };

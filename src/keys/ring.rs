@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::output::usage;
 use crate::remote;
-use crate::settings::{open_store, require_existing};
+use crate::settings::{is_held, open_store, require_existing};
 
 pub enum Ring {
     Store(Box<App>),
@@ -33,7 +33,7 @@ impl Ring {
         }
         match open_store(config).await {
             Ok(store) => Ok(Self::Store(Box::new(App::new(store, config.app_settings()?)?))),
-            Err(error) if remote::is_held(&error) => Ok(Self::Server(remote::own(config)?)),
+            Err(error) if is_held(&error) => Ok(Self::Server(remote::own(config)?)),
             Err(error) => Err(error),
         }
     }

@@ -24,12 +24,18 @@ fn signed() -> Folder {
 
 #[test]
 fn a_server_that_holds_the_store_is_asked_for_what_it_has() {
+    for by_socket in [true, false] {
+        asked_for_what_it_has(by_socket);
+    }
+}
+
+fn asked_for_what_it_has(by_socket: bool) {
     let folder = Folder::on(On::Sqlite);
     folder.write("key.pem", PRIVATE);
     folder.write("public.pem", PUBLIC);
     folder.write("items", bodies("ann", 0..5));
     folder.ok(&["import", "items"]);
-    let secret = format!("secret = \"{}\"\n", SECRET.1);
+    let secret = format!("secret = \"{}\"\ncommand_socket = {by_socket}\n", SECRET.1);
     folder.write("daybook.toml", &secret);
     let server = Server::start(&folder, &[]);
     folder.write("daybook.toml", format!("listen = \"{}\"\n{secret}", server.address));

@@ -9,6 +9,8 @@ mod folder;
 mod stores;
 
 mod api_keys;
+mod beside;
+mod beside_bad_days;
 mod checkpoint;
 mod config;
 mod copy;

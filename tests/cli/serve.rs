@@ -115,25 +115,6 @@ fn a_server_answers_until_it_is_told_to_end(on: On) {
 }
 
 #[test]
-fn a_store_that_a_server_holds_is_said_to_be_open() {
-    let folder = Folder::new();
-    let server = Server::start(&folder, &[]);
-    let sentence = "'daybook.db' is already open in another Daybook process";
-    folder.write("items.ndjson", "");
-    for words in [
-        &["migrate"][..],
-        &["verify"],
-        &["export"],
-        &["clean", "--all", "--yes"],
-        &["import", "items.ndjson"],
-        &["serve", "--listen", "127.0.0.1:0"],
-    ] {
-        folder.run(words).fails(1, sentence);
-    }
-    assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
-}
-
-#[test]
 fn a_backup_is_made_while_a_server_writes() {
     let folder = Folder::new();
     let server = Server::start(&folder, &[]);

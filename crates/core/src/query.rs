@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::money::Amount;
 use crate::search::{self, Clause, Decimal, Fact, filter_keys, fold, value_key};
-use crate::time::{Moment, Timestamp};
+use crate::time::{Moment, Timestamp, zone};
 use crate::transaction::{Side, Status, TransactionType, Vocabulary};
 
 pub use ledger::{AccountsQuery, EntriesQuery, TransfersQuery, Whose};
@@ -167,8 +167,6 @@ pub const PARAMETERS: &[&str] = &[
 ];
 /// Filters that are short names of a metadata path.
 const METADATA_NAMES: &[&str] = &["direction", "merchant_name", "card_last_four", "peer_name"];
-/// The longest time zone name that is looked up.
-const TZ_CHARS_MAX: usize = 64;
 /// What says where in the answer to look, not what is asked.
 const PLACE: &[&str] = &["page", "page_size", "cursor", "limit", "user_id"];
 
@@ -309,23 +307,17 @@ impl<'a> Parser<'a> {
     fn range(&mut self) -> (Timestamp, Timestamp) {
         let tz = self.zone();
         let (start, end) = (self.moment("start_date"), self.moment("end_date"));
-        let from = start.map_or(Timestamp::MIN, |start| start.start(&tz));
-        let to = end.map_or(Timestamp::END, |end| end.end(&tz));
-        // A day that a time zone left out begins and ends at once.
-        let is_empty =
-            matches!((start, end), (Some(Moment::Date(a)), Some(Moment::Date(b))) if a == b);
-        if start.is_some() && end.is_some() && from >= to && !is_empty {
+        Moment::range(start, end, &tz).unwrap_or_else(|| {
             self.error("end_date", "RANGE", "`end_date` is before `start_date`");
-        }
-        (from.max(Timestamp::MIN), to.min(Timestamp::END))
+            (Timestamp::MIN, Timestamp::END)
+        })
     }
 
     fn zone(&mut self) -> TimeZone {
         let Some(name) = self.one("tz") else {
             return TimeZone::UTC;
         };
-        let found = if name.len() > TZ_CHARS_MAX { None } else { TimeZone::get(name).ok() };
-        found.unwrap_or_else(|| {
+        zone(name).unwrap_or_else(|| {
             let detail = "there is no such time zone; write it as Europe/Madrid";
             self.error("tz", "UNKNOWN_TIME_ZONE", detail);
             TimeZone::UTC

@@ -48,7 +48,8 @@ pub struct Recorded {
     pub version: u32,
     /// The published JSON, shared with the event log.
     pub body: Arc<str>,
-    seq: EventSeq,
+    /// The event of the change.
+    pub seq: EventSeq,
 }
 
 impl Recorded {

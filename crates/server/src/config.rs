@@ -44,6 +44,7 @@ pub struct Config {
     pub bus: String,
     pub cache: String,
     pub search: String,
+    pub command_socket: bool,
     pub secret: Secret,
     pub tls: Tls,
     pub cors: Cors,

@@ -10,6 +10,7 @@ mod group;
 mod page;
 mod postgres;
 mod postings;
+mod remote;
 mod seal;
 mod sql;
 mod sqlite;
@@ -17,6 +18,7 @@ mod statistics;
 mod verify;
 
 pub use copy::{COPY_ROWS, Copied, copy};
+pub use remote::{CommandSocket, RemoteError};
 pub use seal::{BadMasterKey, MasterKey, MasterStatus, Masters, RingStatus, Sealing};
 pub use sqlite::backup_file;
 
@@ -82,6 +84,8 @@ pub enum Error {
     UnknownMasters { ids: String },
     #[error("`metadata.{path}` may be sealed, so only equality can be asked of it")]
     Sealed { path: String },
+    #[error(transparent)]
+    Remote(RemoteError),
     #[error("the store is damaged: {what}")]
     Corrupt { what: String },
     #[error("the store failed")]
@@ -112,6 +116,7 @@ impl Error {
             | Self::ForeignRing { .. }
             | Self::UnknownMasters { .. }
             | Self::Sealed { .. }
+            | Self::Remote(_)
             | Self::Corrupt { .. }
             | Self::Driver(_) => None,
         }
@@ -445,6 +450,23 @@ pub fn public_name(url: &str) -> String {
 #[must_use]
 pub fn masked(url: &str) -> String {
     if url.starts_with("sqlite:") { url.to_owned() } else { postgres::masked(url) }
+}
+
+/// The file of a store that is one.
+#[must_use]
+pub fn file_of(url: &str) -> Option<&Path> {
+    url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(Path::new)
+}
+
+/// Reaches the store of a server on this machine that holds the file; `None` when no server
+/// listens beside it, or the store is no file.
+///
+/// # Errors
+/// When the server cannot be talked to, as when it is of another version.
+pub async fn connect(url: &str) -> Result<Option<Arc<dyn Store>>> {
+    let Some(path) = file_of(url) else { return Ok(None) };
+    let remote = remote::Remote::connect(path).await?;
+    Ok(remote.map(|remote| Arc::new(remote) as Arc<dyn Store>))
 }
 
 /// Opens a store, bringing its schema up to date: `sqlite:FILE` or `postgres://HOST/DATABASE`.

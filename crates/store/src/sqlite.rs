@@ -33,6 +33,8 @@ use daybook_core::{
 
 pub use backup::backup_file;
 use rusqlite::Connection;
+pub use schema::beside;
+use tokio::sync::watch;
 
 use self::counts::Counts;
 use self::pool::Pool;
@@ -266,7 +268,7 @@ impl Store for Sqlite {
 
     async fn status(&self) -> Result<Status> {
         let schema = self.pool.run(schema::version).await?;
-        let wal = schema::beside(&self.path, "-wal");
+        let wal = beside(&self.path, "-wal");
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
         Ok(Status {
             seq: self.seq(),
@@ -301,12 +303,32 @@ impl Store for Sqlite {
     }
 
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
-        // A connection of its own, because this takes longer than a question may.
-        let conn = pool::reader(&self.path)?;
-        if self.seal.is_some() {
-            ring::attach(&conn, &self.path)?;
+        let (path, shared, seal) = (self.path.clone(), Arc::clone(&self.shared), self.seal.clone());
+        let wanted = Arc::new(());
+        let gone = Arc::downgrade(&wanted);
+        let (tell, mut told) = watch::channel((0, 0));
+        let looking = tokio::task::spawn_blocking(move || {
+            // A connection of its own, because this takes longer than a question may.
+            let mut conn = pool::reader(&path)?;
+            let ending = move || shared.closing.load(Ordering::Relaxed) || gone.strong_count() == 0;
+            conn.progress_handler(STEPS_PER_LOOK, Some(ending))?;
+            if seal.is_some() {
+                ring::attach(&conn, &path)?;
+            }
+            verify::verify(&conn, seal.as_deref(), &|done, all| {
+                tell.send_replace((done, all));
+            })
+        });
+        while told.changed().await.is_ok() {
+            let (done, all) = *told.borrow_and_update();
+            progress(done, all);
         }
-        tokio::task::block_in_place(|| verify::verify(&conn, self.seal.as_deref(), progress))
+        let found = looking.await.map_err(|error| Error::Driver(Box::new(error)))?;
+        drop(wanted);
+        match found {
+            Err(Error::TooBroad { .. }) => Err(Error::Closed),
+            found => found,
+        }
     }
 
     async fn verify_ledger(&self) -> Result<LedgerVerified> {

@@ -408,6 +408,7 @@ fn unstored(error: &store::Error) -> Problem {
         | store::Error::NoMasterKey { .. }
         | store::Error::NoRing { .. }
         | store::Error::ForeignRing { .. }
+        | store::Error::Remote(_)
         | store::Error::Corrupt { .. }
         | store::Error::Driver(_) => return Problem::ours(error),
     };

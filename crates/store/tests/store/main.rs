@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bad_days;
+mod beside;
 mod chain;
 mod chance;
 mod contract;
