@@ -130,7 +130,7 @@ async fn the_ledger_has_the_same_answers() -> Fallible<()> {
         r#"{"account_id":2,"user_id":"bob","currency":"BTC","metadata":{"n":1.50}}"#,
         r#"{"name":"Fees","currency":"BTC","overdraft_limit":"unlimited"}"#,
     ] {
-        let vocabulary = daybook_core::transaction::Vocabulary::default();
+        let vocabulary = Vocabulary::default();
         let new = daybook_core::NewAccount::parse(body, None, &vocabulary)?;
         let reply = beside.commit(vec![Action::Open(new)]).await?;
         assert!(reply.verdicts[0].is_ok(), "{reply:?}");
@@ -141,7 +141,7 @@ async fn the_ledger_has_the_same_answers() -> Fallible<()> {
         (2, r#","pending":true,"expires_in":60"#),
         (3, r#","pending":true"#),
     ] {
-        let vocabulary = daybook_core::transaction::Vocabulary::default();
+        let vocabulary = Vocabulary::default();
         let id = TransferId(Uuid::from_u128(number * 16));
         let body = payment(1, 2, "0.001", more);
         let new = daybook_core::NewTransfer::parse(&body, id, &vocabulary)?;
