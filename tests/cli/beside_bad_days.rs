@@ -114,7 +114,9 @@ fn a_socket_that_a_killed_server_left_does_no_harm() {
     drop(Server::start(&folder, &[]));
     assert!(folder.has(SOCKET));
     folder.ok(&["seed", "--count", "5", "--user", "ann"]);
-    folder.write(&format!("{SOCKET}.new"), "what a server that died at its start left");
+    // What a server left that died while it made the socket.
+    std::fs::create_dir(folder.path(&format!("{SOCKET}.new"))).unwrap();
+    folder.write(&format!("{SOCKET}.new/socket"), "");
     let server = Server::start(&folder, &[]);
     assert!(!folder.has(&format!("{SOCKET}.new")));
     assert_eq!(folder.ok(&["export"]).lines().count(), 5);
@@ -123,6 +125,7 @@ fn a_socket_that_a_killed_server_left_does_no_harm() {
 
     // What is no socket at all is neither asked nor in the way.
     folder.write(SOCKET, "a text");
+    folder.write(&format!("{SOCKET}.new"), "a text");
     assert_eq!(folder.ok(&["export"]).lines().count(), 5);
     let _server = Server::start(&folder, &[]);
     assert_eq!(folder.ok(&["export"]).lines().count(), 5);

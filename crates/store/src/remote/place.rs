@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use daybook_core::id::fnv128;
@@ -40,13 +40,70 @@ impl Address {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or(Path::new(".")))?;
         let name = path.file_name().unwrap_or_default();
-        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-        Ok(Self { path, _folder: Some(folder) })
+        Ok(Self { path: descriptor(&folder).join(name), _folder: Some(folder) })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A folder for the process's user alone, in which a socket is made: nobody can put a link in its
+/// place while its owner and mode are set.
+pub struct Draft {
+    folder: PathBuf,
+    /// The socket, by way of the folder's descriptor.
+    socket: PathBuf,
+    /// Keeps the descriptor.
+    _open: File,
+}
+
+impl Draft {
+    /// Makes the folder, in the place of one that a process which died has left.
+    pub fn make(folder: PathBuf) -> io::Result<Self> {
+        match fs::symlink_metadata(&folder) {
+            Ok(left) if left.is_dir() => clear(&folder)?,
+            Ok(_) => fs::remove_file(&folder)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let open = File::open(&folder)?;
+        let made = open.metadata()?;
+        if made.uid() != fs::metadata("/proc/self")?.uid() || made.mode() & 0o077 != 0 {
+            return Err(io::Error::other("somebody else changes the folder of the store"));
+        }
+        let socket = descriptor(&open).join(DRAFT);
+        Ok(Self { folder, socket, _open: open })
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Err(error) = clear(&self.folder) {
+            tracing::warn!(%error, path = %self.folder.display(), "a folder is left over");
+        }
+    }
+}
+
+/// The socket's name while it is made.
+const DRAFT: &str = "socket";
+
+fn clear(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(DRAFT)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::remove_dir(folder)
+}
+
+/// A path that leads to an open folder, whatever its name is by now.
+fn descriptor(folder: &File) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string())
 }
 
 /// Lets exactly those use a socket who may write to the file. Where the socket cannot have the

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::messages::{Answer, Request, Told};
-use super::place::{self, Address, SocketFile};
+use super::place::{self, Draft, SocketFile};
 use super::wire::{Input, Wire};
 use super::{ANSWER_BYTES_MAX, Pipe, REQUEST_BYTES_MAX, framed, greeting};
 use crate::sqlite::beside;
@@ -52,29 +52,15 @@ impl CommandSocket {
     /// When the folder takes no sockets.
     pub fn beside(store: &Path) -> io::Result<Self> {
         let path = place::socket(store);
-        // It gets its name when it is ready, so that whoever finds it may use it at once.
-        let draft = beside(&path, ".new");
-        let made = Self::make(store, &draft).and_then(|listener| {
-            std::fs::rename(&draft, &path)?;
-            Ok(Self { listener, file: SocketFile::at(path)? })
-        });
-        if made.is_err() {
-            // Where nothing was made there is nothing to remove.
-            drop(std::fs::remove_file(&draft));
-        }
-        made
-    }
-
-    fn make(store: &Path, draft: &Path) -> io::Result<UnixListener> {
-        match std::fs::remove_file(draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        let draft = Draft::make(beside(&path, ".new"))?;
         let socket = UnixSocket::new_stream()?;
-        socket.bind(Address::of(draft)?.path())?;
-        // Nobody connects before it listens, and then only who may.
-        place::share(draft, &std::fs::metadata(store)?)?;
-        socket.listen(BACKLOG)
+        socket.bind(draft.socket())?;
+        // Nobody connects before it listens, and then only who may. It gets its name last, so that
+        // whoever finds it may use it at once.
+        place::share(draft.socket(), &std::fs::metadata(store)?)?;
+        let listener = socket.listen(BACKLOG)?;
+        std::fs::rename(draft.socket(), &path)?;
+        Ok(Self { listener, file: SocketFile::at(path)? })
     }
 
     /// The socket's path.
