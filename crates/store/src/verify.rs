@@ -123,10 +123,7 @@ impl<'a> Recount<'a> {
     pub fn day(&mut self, findings: &mut Findings, currency: Currency, day: Day, kept: [&[u8]; 3]) {
         let name = format!("{}, {currency}, {}", self.user, day.start());
         let key = BucketKey { user_id: self.user.clone(), currency, day };
-        let Some(counted) = self.buckets.remove(&key) else {
-            findings.differs("statistics", format!("{name}: counted, but there are no items"));
-            return;
-        };
+        let counted = self.buckets.remove(&key);
         let [sums, counts, slots] = kept;
         let Some(slots) = Bucket::decode_slots(slots) else {
             findings.differs("statistics", format!("{name}: unreadable"));
@@ -136,7 +133,10 @@ impl<'a> Recount<'a> {
         if bucket.summary().encode() != sums || bucket.encode_counts() != counts {
             findings.differs("statistics", format!("{name}: the sums of its slots differ"));
         }
-        if !same_counts(&bucket, &counted) {
+        // A day that items have left stays, empty, and says when the last one did.
+        if counted.is_none() && !bucket.is_empty() {
+            findings.differs("statistics", format!("{name}: counted, but there are no items"));
+        } else if !same_counts(&bucket, &counted.unwrap_or_default()) {
             findings.differs("statistics", format!("{name}: the items add up to something else"));
         }
     }
