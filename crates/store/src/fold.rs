@@ -58,15 +58,16 @@ impl Part<'_> {
         &self.first.user_id
     }
 
-    /// The row after the changes; `None` when nothing is left of it.
+    /// The row after the changes. A row that has no items any more stays, because it says when the
+    /// last one left.
     ///
     /// # Errors
     /// When the row as it stands cannot be read.
-    pub fn fold(&self, found: Option<Found<'_>>) -> Result<Option<Kept>> {
+    pub fn fold(&self, found: Option<Found<'_>>) -> Result<Kept> {
         if self.place.day == 0 { self.month(found) } else { self.day(found) }
     }
 
-    fn day(&self, found: Option<Found<'_>>) -> Result<Option<Kept>> {
+    fn day(&self, found: Option<Found<'_>>) -> Result<Kept> {
         let read = |row: Found<'_>| {
             let slots = row.slots.and_then(Bucket::decode_slots);
             let bucket = slots.map(|slots| Bucket { slots, updated_at: row.updated_at });
@@ -76,15 +77,15 @@ impl Part<'_> {
         for (_, deltas) in self.days {
             bucket.apply(deltas);
         }
-        Ok((!bucket.is_empty()).then(|| Kept {
+        Ok(Kept {
             updated_at: bucket.updated_at,
             sums: bucket.summary().encode(),
             counts: bucket.encode_counts(),
             slots: Some(bucket.encode_slots()),
-        }))
+        })
     }
 
-    fn month(&self, found: Option<Found<'_>>) -> Result<Option<Kept>> {
+    fn month(&self, found: Option<Found<'_>>) -> Result<Kept> {
         let read = |row: Found<'_>| {
             let month = decode_month(row.sums, row.counts, row.updated_at);
             month.ok_or_else(|| self.unreadable())
@@ -93,12 +94,12 @@ impl Part<'_> {
         for (key, deltas) in self.days {
             month.apply(key.day, deltas);
         }
-        Ok((!month.is_empty()).then(|| Kept {
+        Ok(Kept {
             updated_at: month.updated_at,
             sums: month.encode_sums(),
             counts: month.encode_counts(),
             slots: None,
-        }))
+        })
     }
 
     fn unreadable(&self) -> Error {

@@ -43,11 +43,6 @@ impl MonthSums {
         }
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sums.cells.is_empty()
-    }
-
     /// The bytes for [`Busiest::split`]: the busiest UTC day, then the sums. A question in UTC
     /// needs no more.
     #[must_use]

@@ -342,3 +342,58 @@ pub struct Point {
     pub credit_total: String,
     pub debit_total: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::money::Amount;
+    use crate::transaction::{Status, TransactionType};
+
+    fn item(status: Status) -> Item {
+        let dims = Dims {
+            transaction_type: TransactionType::Card,
+            status,
+            side: Side::Debit,
+            product: None,
+        };
+        Item { created_at: Timestamp::default(), dims, amount: Amount::from_atto(10_i128.pow(18)) }
+    }
+
+    #[test]
+    fn the_line_of_the_rest_is_no_group_of_that_name() {
+        let zone = Zone::new(TimeZone::UTC);
+        let group_by = GroupBy::Metadata("shop".to_owned());
+        let mut tally = SeriesTally::new(Currency::USD, Interval::Day, group_by);
+        let mut add = |value: &str, times: usize| {
+            let metadata = Json::parse(&format!(r#"{{"shop":{value}}}"#), 5).expect("JSON");
+            for _ in 0..times {
+                tally.add_item(&item(Status::Completed), &metadata, &zone);
+            }
+        };
+        add(r#""other""#, 5);
+        for number in 0..SERIES_GROUPS_MAX {
+            add(&number.to_string(), if number < 3 { 1 } else { 2 });
+        }
+        let series = tally.finish().expect("few points").expect("items count");
+        assert_eq!(series.groups.len(), SERIES_GROUPS_MAX);
+        let others = series.groups.iter().filter(|group| group.group == Json::String(REST.into()));
+        let others: Vec<(Option<usize>, u64)> =
+            others.map(|group| (group.groups_merged, group.points[0].transaction_count)).collect();
+        assert_eq!(others, [(None, 5), (Some(2), 2)]);
+        let last = series.groups.last().expect("a group");
+        assert_eq!(last.groups_merged, Some(2), "the rest comes last");
+        let shown = serde_json::to_value(&series.groups[0]).expect("JSON");
+        assert_eq!(shown.get("groups_merged"), None);
+        assert_eq!(shown["group"], 1);
+    }
+
+    #[test]
+    fn a_currency_in_which_nothing_counts_has_no_series() {
+        let zone = Zone::new(TimeZone::UTC);
+        let mut tally = SeriesTally::new(Currency::USD, Interval::Day, GroupBy::None);
+        tally.add_item(&item(Status::Failed), &Json::Null, &zone);
+        assert_eq!(tally.finish(), Ok(None));
+    }
+}

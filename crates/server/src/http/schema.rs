@@ -334,6 +334,7 @@ pub struct CurrencyStatistics {
     highest_transaction_day: Option<BusiestDay>,
     by_type: BTreeMap<String, Part>,
     by_status: BTreeMap<String, Part>,
+    /// When an item of these UTC days last came, changed or left. It never goes back.
     #[schema(format = DateTime)]
     last_updated: String,
 }
@@ -361,6 +362,7 @@ pub struct SeriesBody {
     interval: String,
     #[schema(required)]
     group_by: Option<String>,
+    /// Those in which something counts.
     currencies: Vec<CurrencySeries>,
 }
 
@@ -370,10 +372,17 @@ pub struct CurrencySeries {
     groups: Vec<SeriesGroup>,
 }
 
-/// One line of a chart; `all` where nothing groups.
+/// One line of a chart.
 #[derive(ToSchema)]
 pub struct SeriesGroup {
-    group: String,
+    /// `all` where nothing groups, a name, or a value of metadata: a number, a text, `true` or `false`,
+    /// and `null` for items without a value. Numbers of one value and texts that filters take for equal
+    /// are one group; an item counts under each of its values.
+    group: Value,
+    /// Stands only in the last line, `other`, where there are more groups than lines: so many groups
+    /// are summed up there.
+    #[schema(nullable = false)]
+    groups_merged: Option<u64>,
     points: Vec<Point>,
 }
 

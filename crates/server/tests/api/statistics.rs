@@ -115,11 +115,104 @@ async fn a_chart_has_points_by_interval_and_group() {
 }
 
 #[tokio::test]
+async fn empty_parameters_say_nothing() {
+    let api = filled().await;
+    for (path, all) in [
+        ("/users/ann/statistics?start_date=&end_date=&tz=&currency=", "/users/ann/statistics"),
+        (
+            "/users/ann/statistics/series?interval=&group_by=&tz=&start_date=&end_date=&currency=",
+            "/users/ann/statistics/series",
+        ),
+    ] {
+        let found = api.get(path).expect(200).await.json();
+        assert_eq!(found, api.get(all).expect(200).await.json());
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_may_be_unix_time() {
+    let api = filled().await;
+    // 2024-01-01T23:30:00Z
+    for query in ["start_date=1704151800", "start_date=1704151800.000", "start_date=1704151800000"]
+    {
+        let found = ask(&api, &format!("?currency=EUR&{query}")).await;
+        assert_eq!(found["currencies"][0]["transaction_count"], 2, "{query}");
+        let page = api.get(&format!("/transactions?user_id=ann&currency=EUR&{query}")).expect(200);
+        assert_eq!(page.await.json()["total"], 3, "{query}");
+    }
+    let body = json!({"user_id": "ann", "transaction_type": "other", "amount": 1});
+    for at in [
+        json!("1704151800"),
+        json!(1_704_151_800),
+        json!("2024-07-01T00:30:00[Europe/Madrid]"),
+        json!("2024-07-01T00:30:00+25:59"),
+        json!("20240701"),
+    ] {
+        let mut body = body.clone();
+        body["created_at"] = at.clone();
+        let answer = api.post("/transactions", body.to_string()).expect(422).await;
+        assert_eq!(answer.faults()[0].0, "/created_at", "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_that_a_zone_leaves_out_is_an_empty_answer() {
+    let api = Api::new().await;
+    let item = json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+        "created_at": "2011-12-30T10:00:00Z"});
+    api.post("/transactions", item.to_string()).expect(201).await;
+    let day = |day: &str| format!("start_date={day}&end_date={day}&tz=Pacific/Apia");
+    for (date, count) in [("2011-12-29", 0), ("2011-12-30", 0), ("2011-12-31", 1)] {
+        for path in ["statistics", "statistics/series"] {
+            let path = format!("/users/ann/{path}?{}", day(date));
+            let found = api.get(&path).expect(200).await.json();
+            assert_eq!(found["currencies"].as_array().map(Vec::len), Some(count), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn groups_of_metadata_are_told_apart_by_value() {
+    let api = Api::new().await;
+    for metadata in [
+        json!({"v": 1}),
+        json!({"v": "1"}),
+        json!({"v": "none"}),
+        json!({"v": ["a", "b", "a"]}),
+        json!({"v": true}),
+        json!({}),
+    ] {
+        let item = json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+            "metadata": metadata});
+        api.post("/transactions", item.to_string()).expect(201).await;
+    }
+    let path = "/users/ann/statistics/series?group_by=metadata.v&interval=month";
+    let found = api.get(path).expect(200).await.json();
+    let groups = found["currencies"][0]["groups"].as_array().expect("groups").iter();
+    let groups: Vec<(&Value, &Value)> =
+        groups.map(|group| (&group["group"], &group["points"][0]["transaction_count"])).collect();
+    let once = json!(1);
+    let values =
+        [json!(1), json!("1"), json!("a"), json!("b"), json!("none"), json!(true), json!(null)];
+    assert_eq!(groups, values.iter().map(|value| (value, &once)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn bad_parameters_are_named() {
     let api = Api::new().await;
     for (query, parameter) in [
         ("/statistics?tz=Mars/Olympus", "tz"),
-        ("/statistics?tz=", "tz"),
+        ("/statistics?tz=localtime", "tz"),
+        ("/statistics?tz=posixrules", "tz"),
+        ("/statistics?tz=Factory", "tz"),
+        ("/statistics?tz=../Europe/Madrid", "tz"),
+        ("/statistics?start_date=20240101", "start_date"),
+        ("/statistics?end_date=20240101", "end_date"),
+        ("/statistics?end_date=2024-01-01[Europe/Madrid]", "end_date"),
+        ("/statistics?end_date=2024-01-01T00:00:00[Europe/Madrid]", "end_date"),
+        ("/statistics?end_date=2024-01-01T00:00:00%2B25:59", "end_date"),
+        ("/statistics?end_date=2300-01-01", "end_date"),
+        ("/statistics?start_date=2011-12-31&end_date=2011-12-30&tz=Pacific/Apia", "end_date"),
         ("/statistics?start_date=2024-02-30", "start_date"),
         ("/statistics?end_date=x", "end_date"),
         ("/statistics?start_date=2024-02-02&end_date=2024-02-01", "end_date"),
@@ -134,6 +227,8 @@ async fn bad_parameters_are_named() {
         let answer = api.get(&format!("/users/ann{query}")).expect(422).await;
         assert_eq!(answer.faults()[0].0, parameter, "{query}");
     }
+    let late = api.get("/users/ann/statistics?end_date=2300-01-01").expect(422).await;
+    assert!(late.text().contains("outside of the years 1900 to 2199"), "{}", late.text());
     api.get("/users/ann/statistics?interval=day").expect(400).await;
     api.get("/users/ann/statistics/series?intervl=day").expect(400).await;
     assert_eq!(api.get("/users/a%20b/statistics").expect(400).await.code(), "INVALID_USER_ID");

@@ -36,8 +36,7 @@ const OF_NAMES: &str = "with k as materialized (select k.*, u.user as owner \
 
 /// A row of statistics as it is to be.
 pub struct Folded {
-    /// `None` when nothing is left of it.
-    pub kept: Option<Kept>,
+    pub kept: Kept,
     /// Whether there was one.
     pub is_there: bool,
 }

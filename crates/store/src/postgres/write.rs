@@ -228,14 +228,10 @@ fn statistics<'a>(
     known: &impl Known,
     all: &mut Vec<Statement<'a>>,
 ) -> Result<()> {
-    let mut gone: Vec<&Part> = Vec::new();
     let (mut new, mut changed): (Vec<(&Part, &Kept)>, Vec<_>) = (Vec::new(), Vec::new());
     for (part, folded) in parts.iter().zip(folded) {
-        match (&folded.kept, folded.is_there) {
-            (Some(kept), false) => new.push((part, kept)),
-            (Some(kept), true) => changed.push((part, kept)),
-            (None, _) => gone.push(part),
-        }
+        let rows = if folded.is_there { &mut changed } else { &mut new };
+        rows.push((part, &folded.kept));
     }
     let key = |parts: &[&'a Part<'a>]| -> Result<Vec<Box<dyn Param + Send + 'a>>> {
         let users = parts.iter().map(|part| known.user(part.user())).collect::<Result<Vec<_>>>()?;
@@ -251,15 +247,6 @@ fn statistics<'a>(
             Box::new(days),
         ])
     };
-    if !gone.is_empty() {
-        all.push(Statement::new(
-            "delete from statistics s \
-             using unnest($1, $2, $3, $4, $5) as k (owner, currency, digits, month, day) \
-             where s.user = k.owner and s.currency = k.currency and s.digits = k.digits \
-             and s.month = k.month and s.day = k.day",
-            key(&gone)?,
-        ));
-    }
     // Nobody else commits meanwhile, so what was not there when it was looked for is new.
     let sqls = [
         "insert into statistics \

@@ -362,14 +362,6 @@ fn count(conn: &Connection, user: i64, part: &Part) -> Result<()> {
     };
     let kept = part.fold(found)?;
     drop(rows);
-    let Some(kept) = kept else {
-        conn.prepare_cached(
-            "delete from statistics \
-             where user = ?1 and currency = ?2 and digits = ?3 and month = ?4 and day = ?5",
-        )?
-        .execute(key)?;
-        return Ok(());
-    };
     conn.prepare_cached(
         "insert or replace into statistics \
          (user, currency, digits, month, day, updated_at, sums, counts, slots) \

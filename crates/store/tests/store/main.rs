@@ -21,4 +21,5 @@ mod postgres_plans;
 mod sealed_ledger;
 mod sealing;
 mod sealing_bad_days;
+mod statistics;
 mod support;

@@ -104,11 +104,11 @@ pub struct OwnerParam {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StatisticsParams {
-    /// From this moment, or from the beginning of this day in `tz`, on.
+    /// From this moment (RFC 3339 or Unix time), or from the beginning of this day in `tz`, on.
     start_date: Option<String>,
-    /// Until this moment, or until the end of this day in `tz`.
+    /// Until this moment, which is in it, or until the end of this day in `tz`.
     end_date: Option<String>,
-    /// The time zone in which days begin; UTC when left out.
+    /// The time zone in which days begin, by its name in the IANA database; UTC when left out.
     #[param(example = "Europe/Madrid")]
     tz: Option<String>,
     /// Only these currencies.
@@ -122,11 +122,11 @@ pub struct SeriesParams {
     interval: Option<String>,
     /// `side`, `transaction_type`, `product` or `metadata.<path>`; one line when left out.
     group_by: Option<String>,
-    /// From this moment, or from the beginning of this day in `tz`, on.
+    /// From this moment (RFC 3339 or Unix time), or from the beginning of this day in `tz`, on.
     start_date: Option<String>,
-    /// Until this moment, or until the end of this day in `tz`.
+    /// Until this moment, which is in it, or until the end of this day in `tz`.
     end_date: Option<String>,
-    /// The time zone in which days begin; UTC when left out.
+    /// The time zone in which days begin, by its name in the IANA database; UTC when left out.
     #[param(example = "Europe/Madrid")]
     tz: Option<String>,
     /// Only these currencies.
