@@ -19,4 +19,5 @@ mod postgres_plans;
 mod sealed_ledger;
 mod sealing;
 mod sealing_bad_days;
+mod search;
 mod support;
