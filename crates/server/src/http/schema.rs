@@ -213,6 +213,10 @@ pub struct NumberedPage {
     page: u64,
     page_size: u32,
     total_pages: u64,
+    /// `["search"]` where the search means more words than are looked for, so that items may be
+    /// missing and the total with them; left out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<Vec<String>>,
 }
 
 /// A page with a cursor.
@@ -224,9 +228,12 @@ pub struct CursorPage {
     next_cursor: Option<String>,
     has_more: bool,
     limit: u32,
+    /// As in a page with a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<Vec<String>>,
 }
 
-/// With a number, unless `cursor` or `limit` was sent.
+/// With a number, unless `cursor` was sent, or `limit` and no `page`.
 #[derive(ToSchema, Serialize)]
 #[serde(untagged)]
 pub enum Page {

@@ -141,10 +141,146 @@ async fn a_cursor_is_good_for_its_own_question_only() {
         format!("user_id=ann&status=completed&cursor={cursor}"),
         "user_id=ann&cursor=abc".to_owned(),
         "user_id=ann&cursor=%00".to_owned(),
+        // What a client sends that goes on after the last page.
+        "user_id=ann&cursor=".to_owned(),
+        "user_id=ann&cursor=&limit=5".to_owned(),
     ] {
         assert_eq!(ask(query.clone()).expect(400).await.code(), "INVALID_CURSOR", "{query}");
     }
-    ask("user_id=ann&cursor=".to_owned()).expect(200).await;
+}
+
+#[tokio::test]
+async fn a_page_number_or_a_cursor_decides_how_a_list_is_paged() {
+    let api = filled().await;
+    let ask = async |query: &str| {
+        api.get(&format!("/transactions?user_id=ann&{query}")).expect(200).await.json()
+    };
+    let numbered = ask("page=2&limit=7").await;
+    assert_eq!((&numbered["page"], &numbered["page_size"]), (&json!(2), &json!(20)));
+    assert_eq!(ids(&numbered).len(), 10);
+    let sized = ask("page=2&limit=7&page_size=8").await;
+    assert_eq!((&sized["page_size"], ids(&sized).len()), (&json!(8), 8));
+    let first = ask("limit=7&page_size=8").await;
+    assert_eq!((&first["limit"], ids(&first).len()), (&json!(7), 7));
+    let cursor = first["next_cursor"].as_str().expect("more");
+    let second = ask(&format!("page=1&page_size=8&limit=7&cursor={cursor}")).await;
+    assert_eq!(second["limit"], 7);
+    assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)));
+}
+
+#[tokio::test]
+async fn an_empty_parameter_is_no_filter() {
+    let api = filled().await;
+    let all = api.get("/transactions?user_id=ann").expect(200).await.json();
+    let special = ["user_id", "cursor"];
+    for name in PARAMETERS.iter().filter(|name| !special.contains(name)) {
+        for value in ["", "%20"] {
+            let path = format!("/transactions?user_id=%20ann%20&{name}={value}");
+            assert_eq!(api.get(&path).expect(200).await.json(), all, "{name}={value}");
+        }
+    }
+    for name in ["metadata.city", "metadata.city[ne]", "metadata.city[exists]", "metadata.n[gte]"] {
+        let path = format!("/transactions?user_id=ann&{name}=");
+        assert_eq!(api.get(&path).expect(200).await.json(), all, "{name}");
+    }
+    let missing = api.get("/transactions?user_id=").expect(400).await;
+    assert_eq!(missing.code(), "MISSING_USER_ID");
+    // A cursor goes on when the same question is asked with an empty filter beside.
+    let first = api.get("/transactions?user_id=ann&limit=2").expect(200).await.json();
+    let cursor = first["next_cursor"].as_str().expect("more");
+    api.get(&format!("/transactions?user_id=ann&cursor={cursor}&status=&tz=")).expect(200).await;
+}
+
+#[tokio::test]
+async fn an_empty_parameter_is_no_filter_anywhere() {
+    let api = filled().await;
+    for (path, names) in [
+        ("/users/ann/statistics", &["start_date", "end_date", "tz", "currency"][..]),
+        ("/users/ann/statistics/series", &["interval", "group_by", "tz", "currency"]),
+        ("/accounts", &["user_id", "currency", "status", "limit"]),
+        ("/transfers", &["account_id", "user_id", "status", "reference", "limit"]),
+        ("/transactions/sync?user_id=ann", &["limit", "cursor"]),
+    ] {
+        let plain = api.get(path).expect(200).await.json();
+        let join = if path.contains('?') { '&' } else { '?' };
+        for name in names {
+            let answer = api.get(&format!("{path}{join}{name}=")).expect(200).await.json();
+            assert_eq!(answer, plain, "{path} {name}");
+        }
+    }
+    for path in ["/accounts", "/transfers"] {
+        assert_eq!(api.get(&format!("{path}?cursor=")).expect(400).await.code(), "INVALID_CURSOR");
+    }
+    // Whose item it must be is no filter.
+    let page = api.get("/transactions?user_id=ann&limit=1").expect(200).await.json();
+    let item = format!("/transactions/{}?user_id=", ids(&page)[0]);
+    api.get(&item).expect(422).await;
+    api.call("DELETE", &item).expect(422).await;
+}
+
+#[tokio::test]
+async fn bare_dates_are_days_in_the_time_zone_asked_for() {
+    let api = Api::new().await;
+    for hour in [21, 22, 23] {
+        let at = format!("2024-07-01T{hour}:30:00Z");
+        api.record(json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+                          "created_at": at}))
+            .await;
+    }
+    for (query, expected) in [
+        ("start_date=2024-07-02", 0),
+        ("start_date=2024-07-02&tz=Europe/Madrid", 2),
+        ("end_date=2024-07-01&tz=Europe/Madrid", 1),
+        ("start_date=2024-07-01&end_date=2024-07-01&tz=Europe/Madrid", 1),
+        ("start_date=2024-07-02&end_date=2024-07-02&tz=Asia/Tokyo", 3),
+        ("start_date=2024-07-01T22:00:00Z&tz=Asia/Tokyo", 2),
+        // A day that the zone left out.
+        ("start_date=2011-12-30&end_date=2011-12-30&tz=Pacific/Apia", 0),
+    ] {
+        assert_eq!(total(&api, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_equals_is_neither_less_nor_more() {
+    let api = Api::new().await;
+    for value in
+        [json!("Straße"), json!("ΦΩΣ"), json!("Zoë "), json!(true), json!(null), json!(1.50)]
+    {
+        api.record(json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+                          "metadata": {"x": value}}))
+            .await;
+    }
+    for value in ["STRASSE", "stra%C3%9Fe", "%CF%86%CF%89%CF%82", "zoe", "true", "null", "1.5"] {
+        for (op, expected) in [("", 1), ("[gte]", 1), ("[lte]", 1)] {
+            let query = format!("metadata.x{op}={value}&metadata.x={value}");
+            assert_eq!(total(&api, &query).await, expected, "{query}");
+        }
+        for op in ["[gt]", "[lt]", "[ne]"] {
+            let query = format!("metadata.x{op}={value}&metadata.x={value}");
+            assert_eq!(total(&api, &query).await, 0, "{query}");
+        }
+    }
+    assert_eq!(total(&api, "metadata.x[gte]=S&metadata.x[lt]=t").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_empty_exists() {
+    let api = Api::new().await;
+    let with = [json!({"a": []}), json!({"a": {}}), json!({"a": {"b": {}}}), json!({"a": [[]]})];
+    for metadata in with.iter().chain([&json!({}), &json!({"b": [1]})]) {
+        api.record(json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+                          "metadata": metadata}))
+            .await;
+    }
+    for (query, expected) in [
+        ("metadata.a[exists]=true", 4),
+        ("metadata.a[exists]=false", 2),
+        ("metadata.a.b[exists]=true", 1),
+        ("metadata.b[exists]=true", 1),
+    ] {
+        assert_eq!(total(&api, query).await, expected, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -160,7 +296,6 @@ async fn parameters_out_of_bounds_are_named() {
         ("page_size=101", "page_size"),
         ("limit=0", "limit"),
         ("limit=101", "limit"),
-        ("page=1&limit=5", "page"),
         ("page=1&page=2", "page"),
         ("transaction_type=gift", "transaction_type"),
         ("status=done", "status"),
@@ -170,7 +305,23 @@ async fn parameters_out_of_bounds_are_named() {
         ("min_amount=NaN", "min_amount"),
         ("max_amount=1e400", "max_amount"),
         ("sort=amount", "sort"),
-        ("search_query=", "search_query"),
+        ("search_query=!", "search_query"),
+        ("product=card", "product"),
+        ("product=Gift", "product"),
+        ("currency=UDS", "currency"),
+        ("start_date=2024-01-02&end_date=2024-01-01", "end_date"),
+        ("start_date=2024-01-01T00:00:01Z&end_date=2024-01-01T00:00:00Z", "end_date"),
+        ("start_date=2024-01-02&end_date=2024-01-01T23:59:59.999999Z", "end_date"),
+        ("min_amount=2&max_amount=1.99", "max_amount"),
+        ("tz=Mars/One", "tz"),
+        ("page=1&limit=0", "limit"),
+        ("limit=5&page_size=0", "page_size"),
+        ("metadata.a[=1", "metadata.a["),
+        ("metadata.a[=", "metadata.a["),
+        ("metadata.a]=1", "metadata.a]"),
+        ("metadata.a[gte=1", "metadata.a[gte"),
+        ("metadata.a[x][gte]=1", "metadata.a[x][gte]"),
+        ("metadata.[gte]=1", "metadata.[gte]"),
         ("metadata.a[like]=x", "metadata.a[like]"),
         ("metadata.=x", "metadata."),
         ("metadata.a[exists]=maybe", "metadata.a[exists]"),

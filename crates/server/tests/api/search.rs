@@ -63,3 +63,66 @@ async fn searches_page_by_cursor_and_sort_by_time() {
     api.get("/transactions?user_id=ann&search_query=card&sort=best").expect(200).await;
     api.get("/transactions?user_id=ann&sort=best").expect(422).await;
 }
+
+#[tokio::test]
+async fn what_is_shown_is_found() {
+    let api = Api::new().await;
+    let mut recorded = Vec::new();
+    for (kind, metadata) in [
+        ("card", json!({"merchant_name": "Blue Bottle"})),
+        ("p2p", json!({"direction": "received", "peer_name": "Ana"})),
+        ("withdrawal", json!({"bank_name": "Chase", "iban": "DE89370400440532013000"})),
+        ("bill_payment", json!({"bill_category": "electricity"})),
+        ("other", json!({"reference": "INV2024001", "note": "ΦΩΣ"})),
+    ] {
+        let item = json!({"user_id": "ann", "transaction_type": kind, "amount": 1,
+                          "metadata": metadata});
+        recorded.push(api.record(item).await["id"].as_str().expect("an id").to_owned());
+    }
+    for (text, expected) in [
+        ("card+payment", &[0][..]),
+        ("%22Card+payment%22", &[0]),
+        ("payment", &[0, 3]),
+        ("P2P+transfer", &[1]),
+        ("transfer", &[1]),
+        ("From+Ana", &[1]),
+        ("%22from+ana%22", &[1]),
+        ("Withdrawal+to+Chase", &[2]),
+        ("%22withdrawal+to+chase%22", &[2]),
+        ("3000", &[2]),
+        ("inv", &[4]),
+        ("de", &[2]),
+        ("%CF%86%CF%89%CF%82", &[4]),
+        ("%22bottl%22", &[]),
+        ("%22Bottle%22", &[0]),
+    ] {
+        let path = format!("/transactions?user_id=ann&search_query={text}");
+        let mut found = ids(&api.get(&path).expect(200).await.json());
+        found.sort_unstable();
+        let mut expected: Vec<_> = expected.iter().map(|n: &usize| recorded[*n].clone()).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_complete_says_so() {
+    let api = Api::new().await;
+    let near = ('a'..='z')
+        .flat_map(|c| [format!("{c}coupling"), format!("cou{c}pling"), format!("coupling{c}")]);
+    let items: Vec<Value> = near
+        .map(|word| {
+            json!({"user_id": "ann", "transaction_type": "other", "amount": 1,
+                           "metadata": {"x": word}})
+        })
+        .collect();
+    api.post("/transactions/batch", Value::Array(items).to_string()).expect(200).await;
+    for paged in ["page=1", "limit=5"] {
+        let ask = async |text: &str| {
+            let path = format!("/transactions?user_id=ann&search_query={text}&{paged}");
+            api.get(&path).expect(200).await.json()
+        };
+        assert_eq!(ask("couplings").await["degraded"], json!(["search"]));
+        assert_eq!(ask("%22couplings%22").await.get("degraded"), None);
+    }
+}

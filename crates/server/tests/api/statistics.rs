@@ -218,6 +218,7 @@ async fn bad_parameters_are_named() {
         ("/statistics?start_date=2024-02-02&end_date=2024-02-01", "end_date"),
         ("/statistics?currency=E", "currency"),
         ("/statistics?currency=%E2%82%AC", "currency"),
+        ("/statistics?currency=UDS", "currency"),
         ("/statistics?tz=UTC&tz=UTC", "tz"),
         ("/statistics/series?interval=year", "interval"),
         ("/statistics/series?group_by=colour", "group_by"),

@@ -247,21 +247,21 @@ async fn a_list_is_filtered_and_paged_last_submitted_first() {
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/transfers?user_id=bob&limit=2&cursor={cursor}");
+        let path = format!("/transfers?user_id=bob&limit=2{cursor}");
         let page = api.get(&path).expect(200).await.json();
         seen.extend(ids(&page));
         make(&api, &transfer(1, 2, "0.01")).await;
         match page["next_cursor"].as_str() {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
     assert_eq!(seen, of(&[5, 4, 3, 2, 0]));
-    for query in [format!("cursor={cursor}"), format!("user_id=ann&cursor={cursor}")] {
+    for query in [format!("limit=2{cursor}"), format!("user_id=ann{cursor}")] {
         let answer = api.get(&format!("/transfers?{query}")).expect(400).await;
         assert_eq!(answer.code(), "INVALID_CURSOR");
     }
-    for query in ["limit=0", "status=done", "account_id=x", "user_id="] {
+    for query in ["limit=0", "status=done", "account_id=x", "user_id=%00"] {
         api.get(&format!("/transfers?{query}")).expect(422).await;
     }
     api.get("/transfers?account_id=99").expect(404).await;

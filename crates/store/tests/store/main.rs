@@ -21,5 +21,6 @@ mod postgres_plans;
 mod sealed_ledger;
 mod sealing;
 mod sealing_bad_days;
+mod search;
 mod statistics;
 mod support;

@@ -19,15 +19,21 @@ pub struct FeedParams {
     currency: Option<Vec<String>>,
     /// Any of these sides.
     side: Option<Vec<Side>>,
-    /// From this moment, or from the beginning of this UTC day, on.
+    /// From this moment, or from the beginning of this day in `tz`, on.
     start_date: Option<String>,
-    /// Until this moment, or until the end of this UTC day.
+    /// Until this moment, or until the end of this day in `tz`.
     end_date: Option<String>,
+    /// The time zone in which days begin; UTC when left out.
+    #[param(example = "Europe/Madrid")]
+    tz: Option<String>,
     /// Amounts from this one on.
     min_amount: Option<String>,
     /// Amounts up to this one.
     max_amount: Option<String>,
-    /// Words that must all match, by their beginning or within a typo; quotes make a phrase.
+    /// Words that must all match: each finds the words that are the same, that begin with it, or
+    /// that are a typo away. What stands in quotes is found as it is written. Words are those of
+    /// the metadata, of the amount, of titles and of the names of types, statuses, products and
+    /// currencies.
     search_query: Option<String>,
     /// `metadata.direction`: sent or received.
     direction: Option<String>,
@@ -50,12 +56,12 @@ pub struct FeedParams {
     /// The page's number, from 1 on.
     #[param(minimum = 1)]
     page: Option<u64>,
-    /// Items on a page with a number; 20 when left out.
+    /// Items on a page with a number; 20 when left out. Says nothing beside a cursor.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before. The first page has none; an empty one is refused.
     cursor: Option<String>,
-    /// Items on a page with a cursor; 20 when left out.
+    /// Items on a page with a cursor; 20 when left out. Says nothing beside `page`.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
@@ -65,7 +71,7 @@ pub struct FeedParams {
 pub struct SyncParams {
     /// Whose items. Required without a token; with a user's token the token's user wins.
     user_id: Option<String>,
-    /// `next_cursor` of the answer before; from the beginning when left out.
+    /// `next_cursor` of the answer before; from the beginning when left out or empty.
     cursor: Option<String>,
     /// Changes in one answer; 100 when left out.
     #[param(minimum = 1, maximum = 500)]
