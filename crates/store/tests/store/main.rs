@@ -13,11 +13,14 @@ mod database;
 mod differential;
 mod followers;
 mod ledger;
+#[path = "../../../core/tests/common/mod.rs"]
+mod memory;
 mod pooler;
 mod postgres;
 mod postgres_bad_days;
 mod postgres_damage;
 mod postgres_plans;
+mod records;
 mod sealed_ledger;
 mod sealing;
 mod sealing_bad_days;

@@ -56,7 +56,7 @@ const MOMENTS: [&str; 6] = [
     "2023-12-31T23:30:00-01:00",
 ];
 
-const PATCHES: [&str; 8] = [
+const PATCHES: [&str; 11] = [
     r#"{"status":"completed"}"#,
     r#"{"status":"cancelled"}"#,
     r#"{"status":"failed"}"#,
@@ -64,6 +64,9 @@ const PATCHES: [&str; 8] = [
     r#"{"created_at":"2023-05-01T10:00:00Z"}"#,
     r#"{"metadata":{"merchant_name":"Changed","n":null}}"#,
     r#"{"metadata":{"geo":{"city":"Kraków"}}}"#,
+    r#"{"metadata":{"direction":"received"}}"#,
+    r#"{"side":"credit"}"#,
+    r#"{"side":null}"#,
     r#"{}"#,
 ];
 
@@ -93,6 +96,20 @@ fn record(books: &Books, chance: &mut Chance, sampler: &mut Sampler) -> Fallible
     }
     if chance.one_in(4) {
         fields += &format!(r#","source":"pos","external_id":"{}""#, chance.below(30));
+    }
+    if chance.one_in(4) {
+        let id = uuid::Uuid::from_u128(0xc0de << 64 | u128::from(chance.below(30)) << 8);
+        fields += &format!(r#","id":"{id}""#);
+    }
+    if chance.one_in(4) {
+        let marks = [
+            r#""source_version":1"#,
+            r#""source_version":2"#,
+            r#""side":"credit""#,
+            r#""source_updated_at":"2024-01-01T00:00:00Z""#,
+            r#""source_updated_at":"2024-01-02""#,
+        ];
+        fields += &format!(",{}", chance.of(&marks));
     }
     let body = format!(
         r#"{{"user_id":"{}","amount":"{}",{fields}}}"#,

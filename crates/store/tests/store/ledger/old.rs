@@ -19,6 +19,9 @@ fn schema(file: &rusqlite::Connection) -> Fallible<Vec<(String, Option<String>)>
 fn with_feed_only(file: &rusqlite::Connection) -> Fallible<()> {
     file.execute_batch(
         "drop table accounts; drop table funds; drop table transfers; drop table marks; \
+         alter table transactions drop column source_updated_at; \
+         alter table transactions drop column source_version; \
+         alter table transactions drop column side_given; \
          alter table transactions drop column transfer; drop table followers; \
          drop table api_keys; drop table sealing; \
          alter table events drop column link; \
