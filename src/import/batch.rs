@@ -9,7 +9,8 @@ use daybook_core::command::ExternalKey;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::write_set::Outcome;
 use daybook_core::{
-    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, TransactionId,
+    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, Transaction,
+    TransactionId,
 };
 use daybook_server::app;
 use daybook_server::fingerprint::fingerprint;
@@ -18,7 +19,9 @@ use daybook_store::Store;
 use super::check::{Checked, Checker};
 use super::lines::Place;
 use super::opening::{Opened, Opening, is_on_terms};
-use super::rows::Rows;
+use super::preview::Preview;
+use super::repeats::Repeats;
+use super::rows::{Row, Rows};
 use super::state::{Counts, State};
 
 /// The most bytes of rows in one commit: long rows make shorter batches, not more memory.
@@ -50,6 +53,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The first rows of a batch that was not committed.
+    pub fn previews(&self, count: usize, shows_metadata: bool) -> Vec<Preview> {
+        let rows = self.rows.iter().take(count);
+        rows.map(|row| Preview::of(row.line, &row.checked, shows_metadata)).collect()
+    }
+
     fn reject(&mut self, line: u64, rejection: Rejection, raw: Vec<u8>) {
         self.counts.rejected += 1;
         self.rejected.push((line, rejection, raw));
@@ -61,6 +70,7 @@ impl Importer {
     pub fn read(
         &self,
         rows: &mut Rows,
+        repeats: &mut Repeats,
         state: &State,
         from: Place,
     ) -> anyhow::Result<Option<Batch>> {
@@ -80,7 +90,7 @@ impl Importer {
             let row_parts = [&run[..], &before, &row.line.to_le_bytes(), &row.raw];
             batch.key.fingerprint = fingerprint(&row_parts);
             bytes += row.raw.len();
-            match row.body.and_then(|body| self.checker.check(body)) {
+            match self.check(row.line, row.body, repeats)? {
                 Ok(checked) => {
                     batch.counts.unnamed += u64::from(checked.is_unnamed());
                     batch.rows.push(Good { line: row.line, raw: row.raw, checked });
@@ -89,6 +99,24 @@ impl Importer {
             }
         }
         Ok((batch.counts.rows > 0).then_some(batch))
+    }
+
+    fn check(
+        &self,
+        line: u64,
+        body: Result<String, Rejection>,
+        repeats: &mut Repeats,
+    ) -> anyhow::Result<Result<Checked, Rejection>> {
+        let checked = match body.and_then(|body| self.checker.check(body)) {
+            Ok(checked) => checked,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        Ok(repeats.check(line, &checked)?.map(|()| checked))
+    }
+
+    /// Remembers the name of a row that an earlier run took or rejected.
+    pub fn remember(&self, row: Row, repeats: &mut Repeats) -> anyhow::Result<()> {
+        self.check(row.line, row.body, repeats).map(drop)
     }
 
     /// Begins to commit a batch; the answer is the batch with what became of its rows.
@@ -118,7 +146,7 @@ async fn commit(
             let transfers = rows.iter().filter_map(|row| match &row.checked {
                 Checked::Transfer(new) => Some(new),
                 Checked::Item(_)
-                | Checked::Exported(_)
+                | Checked::Exported { .. }
                 | Checked::Shown { .. }
                 | Checked::Account(_) => None,
             });
@@ -192,16 +220,19 @@ async fn prepare(
 ) -> anyhow::Result<Result<Option<Action>, Rejection>> {
     Ok(match checked {
         Checked::Item(new) => Ok(Some(Action::Record(new))),
-        Checked::Exported(mut new) => match own_id(store, &new, ids).await? {
+        Checked::Exported { mut new, version } => match own_id(store, &new, version, ids).await? {
             OwnId::Free => Ok(Some(Action::Record(new))),
             OwnId::ThisItem => Ok(None),
             OwnId::ByName => {
                 new.id = app::new_id();
                 Ok(Some(Action::Record(new)))
             }
-            OwnId::Another => {
-                Err(Rejection::field("/id", "ID_TAKEN", "another item has this id already"))
-            }
+            OwnId::Another => Err(Rejection::field(
+                "/id",
+                "ID_TAKEN",
+                "the item with this id is here and says something else; change it by the API, or \
+                 leave `id` out to record another item",
+            )),
         },
         Checked::Shown { id, transfer } => {
             match store.transaction(id).await?.and_then(|item| item.transfer_id) {
@@ -223,7 +254,7 @@ async fn prepare(
 /// What the id of an exported item means here.
 enum OwnId {
     Free,
-    /// The item is here already.
+    /// The item is here already, or has gone on since it was exported.
     ThisItem,
     /// Its source and external id decide, whatever id it had.
     ByName,
@@ -233,6 +264,7 @@ enum OwnId {
 async fn own_id(
     store: &dyn Store,
     new: &NewTransaction,
+    version: Option<u32>,
     ids: &mut HashSet<TransactionId>,
 ) -> anyhow::Result<OwnId> {
     let is_first = ids.insert(new.id);
@@ -242,7 +274,21 @@ async fn own_id(
         (None, _) if is_first => OwnId::Free,
         (_, Some(_)) => OwnId::ByName,
         (None, None) => OwnId::ThisItem,
-        (Some(known), None) if known.user_id == new.user_id => OwnId::ThisItem,
+        (Some(known), None) if is_repeat(&known, new, version) => OwnId::ThisItem,
         (Some(_), None) => OwnId::Another,
     })
+}
+
+/// Whether a row says what an item says, or was exported from an earlier version of it.
+fn is_repeat(known: &Transaction, new: &NewTransaction, version: Option<u32>) -> bool {
+    let is_earlier = version.is_some_and(|version| version < known.version);
+    let is_same = new.transaction_type == known.transaction_type
+        && new.product == known.product
+        && new.status == known.status
+        && new.side == known.side
+        && new.currency == known.currency
+        && new.amount == known.amount
+        && new.metadata == known.metadata
+        && new.created_at.is_none_or(|at| at == known.created_at);
+    known.user_id == new.user_id && (is_earlier || is_same)
 }

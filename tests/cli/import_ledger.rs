@@ -200,7 +200,9 @@ fn without_a_section_of_accounts_unknown_ones_are_rejected() {
     let (mapping, _) = MAPPING.split_once("[accounts]").unwrap();
     folder.write("map.toml", mapping);
     folder.write("moves.csv", "id,day,from,to,sum,note\na,2024-01-01,900,1,50.00,pay\n");
-    let summary = folder.json(&["import", "--mapping", "map.toml", "moves.csv", "--json"]);
+    let ran = folder.run(&["import", "--mapping", "map.toml", "moves.csv", "--json"]);
+    assert_eq!(ran.code, Some(1), "no row is taken: {ran:?}");
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((counts(&summary), &summary["opened"]), ([1, 0, 0, 0, 1], &json!(0)));
     assert_eq!(rejects(&folder, "moves.csv"), [(2, "ACCOUNT_NOT_FOUND".to_owned())]);
 }
