@@ -146,6 +146,9 @@ pub(crate) const COLUMNS: &[&str] = &[
     "created_at",
     "recorded_at",
     "updated_at",
+    "side_given",
+    "source_version",
+    "source_updated_at",
     "metadata",
 ];
 
@@ -236,6 +239,9 @@ fn record(item: &Transaction) -> Vec<String> {
         item.created_at.to_string(),
         item.recorded_at.to_string(),
         item.updated_at.map(|at| at.to_string()).unwrap_or_default(),
+        item.side_given.to_string(),
+        item.revision.version.map(|version| version.to_string()).unwrap_or_default(),
+        item.revision.updated_at.map(|at| at.to_string()).unwrap_or_default(),
         guarded(&item.metadata.to_string()),
     ]
 }

@@ -319,6 +319,7 @@ impl Run {
         counts.created += batch.counts.created;
         counts.updated += batch.counts.updated;
         counts.unchanged += batch.counts.unchanged;
+        counts.ignored += batch.counts.ignored;
         counts.rejected += batch.counts.rejected;
         counts.unnamed += batch.counts.unnamed;
         counts.opened += batch.counts.opened;
@@ -400,6 +401,13 @@ fn say_counts(counts: Counts, rejects: Option<String>) -> anyhow::Result<()> {
     ))?;
     if let Some(rejects) = rejects {
         note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
+    }
+    if counts.ignored > 0 {
+        note(format_args!(
+            "{} rows were ignored: their record is here, says something else and is not older; \
+             `source_version` or `source_updated_at` says which is newer",
+            count(counts.ignored)
+        ));
     }
     if counts.opened > 0 {
         note(format_args!("{} accounts were opened for them", count(counts.opened)));

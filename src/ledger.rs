@@ -46,7 +46,9 @@ pub async fn act(store: &dyn Store, action: Action) -> anyhow::Result<Recorded> 
             Ok(recorded)
         }
         Some(Err(rejection)) => Err(refused(&rejection)),
-        Some(Ok(Outcome::Deleted(_))) | None => bail!("the store gave no answer"),
+        Some(Ok(Outcome::Ignored(_) | Outcome::Deleted(_))) | None => {
+            bail!("the store gave no answer")
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use daybook_core::command::ExternalKey;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::write_set::Outcome;
 use daybook_core::{
-    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, Transaction,
-    TransactionId,
+    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, TransactionId,
 };
 use daybook_server::app;
 use daybook_server::fingerprint::fingerprint;
@@ -185,6 +184,7 @@ async fn commit(
             (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
             (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
             (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
+            (Ok(Outcome::Ignored(_)), _) => batch.counts.ignored += 1,
             (Err(Rejection::KeyReused), _) => {
                 bail!("the file changed while it was imported; begin again with --restart")
             }
@@ -222,17 +222,15 @@ async fn prepare(
         Checked::Item(new) => Ok(Some(Action::Record(new))),
         Checked::Exported { mut new, version } => match own_id(store, &new, version, ids).await? {
             OwnId::Free => Ok(Some(Action::Record(new))),
-            OwnId::ThisItem => Ok(None),
+            OwnId::Earlier => Ok(None),
             OwnId::ByName => {
                 new.id = app::new_id();
                 Ok(Some(Action::Record(new)))
             }
-            OwnId::Another => Err(Rejection::field(
-                "/id",
-                "ID_TAKEN",
-                "the item with this id is here and says something else; change it by the API, or \
-                 leave `id` out to record another item",
-            )),
+            OwnId::ById => {
+                new.id_given = true;
+                Ok(Some(Action::Record(new)))
+            }
         },
         Checked::Shown { id, transfer } => {
             match store.transaction(id).await?.and_then(|item| item.transfer_id) {
@@ -251,14 +249,15 @@ async fn prepare(
     })
 }
 
-/// What the id of an exported item means here.
+/// What the id of a row means here.
 enum OwnId {
     Free,
-    /// The item is here already, or has gone on since it was exported.
-    ThisItem,
+    /// The item has gone on since the row was exported from it.
+    Earlier,
     /// Its source and external id decide, whatever id it had.
     ByName,
-    Another,
+    /// An item has it; the rules of records that come again decide.
+    ById,
 }
 
 async fn own_id(
@@ -270,25 +269,13 @@ async fn own_id(
     let is_first = ids.insert(new.id);
     let name: Option<ExternalKey> = new.external_key();
     let known = store.transaction(new.id).await?;
+    let is_earlier = known.as_ref().is_some_and(|known| {
+        known.user_id == new.user_id && version.is_some_and(|version| version < known.version)
+    });
     Ok(match (known, name) {
         (None, _) if is_first => OwnId::Free,
         (_, Some(_)) => OwnId::ByName,
-        (None, None) => OwnId::ThisItem,
-        (Some(known), None) if is_repeat(&known, new, version) => OwnId::ThisItem,
-        (Some(_), None) => OwnId::Another,
+        (Some(_), None) if is_earlier => OwnId::Earlier,
+        (_, None) => OwnId::ById,
     })
-}
-
-/// Whether a row says what an item says, or was exported from an earlier version of it.
-fn is_repeat(known: &Transaction, new: &NewTransaction, version: Option<u32>) -> bool {
-    let is_earlier = version.is_some_and(|version| version < known.version);
-    let is_same = new.transaction_type == known.transaction_type
-        && new.product == known.product
-        && new.status == known.status
-        && new.side == known.side
-        && new.currency == known.currency
-        && new.amount == known.amount
-        && new.metadata == known.metadata
-        && new.created_at.is_none_or(|at| at == known.created_at);
-    known.user_id == new.user_id && (is_earlier || is_same)
 }

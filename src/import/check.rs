@@ -14,7 +14,7 @@ use super::mapping::RowKind;
 
 /// Fields of an exported item that follow from the others or from its history. They are passed over,
 /// whichever of them a line has; what an item says of itself is the rest.
-const COMPUTED: &[&str] = &["display", "version", "recorded_at", "updated_at"];
+const COMPUTED: &[&str] = &["display", "version", "recorded_at", "updated_at", "side_given"];
 
 /// A row that passed the checks.
 pub enum Checked {
@@ -91,8 +91,14 @@ impl Checker {
             Some(Export { id: Some(id), transfer: Some(transfer), .. }) => {
                 Ok(Checked::Shown { id, transfer })
             }
-            Some(Export { id: Some(id), transfer: None, version, own }) => {
-                parse(&own, id).map(|new| Checked::Exported { new, version })
+            Some(Export { id: Some(id), transfer: None, version, says_side, own }) => {
+                let mut new = parse(&own, id)?;
+                if version.is_some() {
+                    // Every exported item shows its side; only some were told it.
+                    let kind = daybook_core::kind::of(new.transaction_type);
+                    new.side_given = says_side || new.side != kind.side(&new.metadata);
+                }
+                Ok(Checked::Exported { new, version })
             }
         }
     }
@@ -120,6 +126,8 @@ struct Export {
     id: Option<TransactionId>,
     transfer: Option<TransferId>,
     version: Option<u32>,
+    /// Whether its side was said.
+    says_side: bool,
     /// What it says of itself.
     own: String,
 }
@@ -128,15 +136,9 @@ struct Export {
 fn exported(body: &str) -> Result<Option<Export>, Rejection> {
     let is_taken = |name: &str| ["id", "transfer_id"].contains(&name) || COMPUTED.contains(&name);
     // Most bodies have none of these names, not even deeper.
-    let names = [
-        "\"id\"",
-        "\"transfer_id\"",
-        "\"display\"",
-        "\"version\"",
-        "\"recorded_at\"",
-        "\"updated_at\"",
-    ];
-    if !names.iter().any(|name| body.contains(name)) {
+    let names = std::iter::once("id").chain(["transfer_id"]).chain(COMPUTED.iter().copied());
+    let mut names = names.map(|name| format!("\"{name}\""));
+    if !names.any(|name| body.contains(&name)) {
         return Ok(None);
     }
     let fields = Fields::parse(body)?;
@@ -164,7 +166,8 @@ fn exported(body: &str) -> Result<Option<Export>, Rejection> {
         return Err(Rejection::field("/id", "REQUIRED", detail));
     }
     let version = given("version").and_then(|raw| raw.trim_matches('"').parse().ok());
+    let says_side = given("side_given").is_some_and(|raw| raw.trim_matches('"') == "true");
     let own = fields.0.iter().filter(|(key, _)| !is_taken(key));
     let own: Vec<(&str, &str)> = own.map(|(key, raw)| (key.as_str(), raw.get())).collect();
-    Ok(Some(Export { id, transfer, version, own: object(&own) }))
+    Ok(Some(Export { id, transfer, version, says_side, own: object(&own) }))
 }

@@ -204,10 +204,14 @@ impl Converter {
                     body.errors.push(FieldError::new("/amount", "AMOUNT", detail));
                 }
             },
-            "created_at" => match moment(text, &cell.shown(), &self.mapping.dates) {
-                Ok(moment) => body.set_text(target, &moment),
-                Err(detail) => body.errors.push(FieldError::new("/created_at", "TIME", detail)),
-            },
+            "created_at" | "source_updated_at" => {
+                match moment(text, &cell.shown(), &self.mapping.dates) {
+                    Ok(moment) => body.set_text(target, &moment),
+                    Err(detail) => {
+                        body.errors.push(FieldError::new(pointer(target), "TIME", detail));
+                    }
+                }
+            }
             _ => match source.kind {
                 ValueKind::Text => body.set_text(target, text),
                 ValueKind::Number => match json_number(text, style) {

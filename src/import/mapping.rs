@@ -29,6 +29,8 @@ const TRANSACTION: &[&str] = &[
     "side",
     "source",
     "external_id",
+    "source_version",
+    "source_updated_at",
     "created_at",
 ];
 /// The fields of a transfer that may be filled.

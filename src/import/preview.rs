@@ -65,6 +65,8 @@ impl Preview {
                     ("amount", json!(new.amount.to_text(new.currency))),
                     ("source", json!(new.source)),
                     ("external_id", json!(new.external_id)),
+                    ("source_version", json!(new.revision.version)),
+                    ("source_updated_at", json!(new.revision.updated_at)),
                     ("created_at", json!(new.created_at)),
                 ];
                 (ITEMS, fields, Some(&new.metadata))

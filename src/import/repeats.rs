@@ -34,6 +34,8 @@ struct Seen {
     line: u64,
     /// A hash of what the row says.
     content: u64,
+    /// A hash of how new the row says that it is; 0 where it does not.
+    revision: u32,
     is_pending: bool,
 }
 
@@ -72,19 +74,29 @@ impl Repeats {
             return Ok(Ok(()));
         };
         let key = name.key();
-        let now = Seen { line, content: content(new), is_pending: new.status == Status::Pending };
-        let verdict = self.verdict(key, now).context("looking for repeated ids")?;
+        let now = Seen {
+            line,
+            content: content(new),
+            revision: revision(new),
+            is_pending: new.status == Status::Pending,
+        };
+        let moves_on = matches!(name, Name::External { .. });
+        let verdict = self.verdict(key, now, moves_on).context("looking for repeated ids")?;
         Ok(verdict.map_err(|earlier| name.refusal(line, earlier)))
     }
 
-    /// Takes a row, or answers the line that has its name already.
-    fn verdict(&mut self, key: u128, now: Seen) -> io::Result<Result<(), u64>> {
-        match self.get(key)? {
-            None => self.put(key, now)?,
-            Some(seen) if seen.content == now.content => {}
-            // The store moves the item on.
-            Some(seen) if seen.is_pending && !now.is_pending => self.put(key, now)?,
-            Some(seen) => return Ok(Err(seen.line)),
+    /// Takes a row, or answers the line that has its name already. What says how new it is or moves
+    /// on from pending is for the store to judge.
+    fn verdict(&mut self, key: u128, now: Seen, moves_on: bool) -> io::Result<Result<(), u64>> {
+        let Some(seen) = self.get(key)? else {
+            self.put(key, now)?;
+            return Ok(Ok(()));
+        };
+        let says_how_new = now.revision != 0 && now.revision != seen.revision;
+        if says_how_new || (moves_on && seen.is_pending && !now.is_pending) {
+            self.put(key, now)?;
+        } else if seen.content != now.content {
+            return Ok(Err(seen.line));
         }
         Ok(Ok(()))
     }
@@ -153,7 +165,7 @@ impl<'a> Name<'a> {
         let detail = format!(
             "lines {earlier} and {line} have the same {name} and say different things, so it names \
              no single record; line {earlier} was taken. Give each record an id of its own, for \
-             instance by joining several columns in the mapping"
+             instance by joining columns in the mapping, or say which is newer by `source_version`"
         );
         Rejection::field(pointer, "REPEATED_ID", detail)
     }
@@ -174,6 +186,17 @@ fn content(new: &NewTransaction) -> u64 {
     ]);
     let [low, high] = [hash & u128::from(u64::MAX), hash >> 64];
     u64::try_from(low ^ high).unwrap_or_default()
+}
+
+fn revision(new: &NewTransaction) -> u32 {
+    let version = new.revision.version.map(i64::to_le_bytes);
+    let at = new.revision.updated_at.map(|at| at.micros().to_le_bytes());
+    if version.is_none() && at.is_none() {
+        return 0;
+    }
+    let part = |part: &Option<[u8; 8]>| part.map_or(Vec::new(), Vec::from);
+    let hash = fnv128(&[&part(&version), &part(&at)]);
+    u32::try_from((hash ^ (hash >> 64)) & u128::from(u32::MAX)).unwrap_or_default().max(1)
 }
 
 /// A hash table in a file, with open addressing: a name stands in the first free slot from that of
@@ -253,6 +276,7 @@ impl Table {
 fn written(key: u128, seen: Seen) -> [u8; SLOT_BYTES] {
     let parts = key.to_le_bytes().into_iter();
     let parts = parts.chain(seen.line.to_le_bytes()).chain(seen.content.to_le_bytes());
+    let parts = parts.chain(seen.revision.to_le_bytes());
     let mut slot = [0; SLOT_BYTES];
     for (to, from) in slot.iter_mut().zip(parts.chain([u8::from(seen.is_pending)])) {
         *to = from;
@@ -266,7 +290,9 @@ fn read(slot: &[u8]) -> Option<(u128, Seen)> {
     let (line, rest) = rest.split_first_chunk()?;
     let (content, rest) = rest.split_first_chunk()?;
     let (line, content) = (u64::from_le_bytes(*line), u64::from_le_bytes(*content));
-    let seen = Seen { line, content, is_pending: rest.first() == Some(&1) };
+    let (revision, rest) = rest.split_first_chunk()?;
+    let (revision, is_pending) = (u32::from_le_bytes(*revision), rest.first() == Some(&1));
+    let seen = Seen { line, content, revision, is_pending };
     (line > 0).then_some((u128::from_le_bytes(*key), seen))
 }
 
@@ -277,7 +303,11 @@ mod tests {
     use super::*;
 
     fn seen(line: u64, content: u64, is_pending: bool) -> Seen {
-        Seen { line, content, is_pending }
+        Seen { line, content, revision: 0, is_pending }
+    }
+
+    fn marked(line: u64, content: u64, revision: u32) -> Seen {
+        Seen { line, content, revision, is_pending: false }
     }
 
     #[test]
@@ -285,7 +315,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for memory_max in [0, 100] {
             let mut repeats = Repeats::holding(memory_max, folder.path());
-            let mut take = |key, now| repeats.verdict(key, now).unwrap();
+            let mut take = |key, now| repeats.verdict(key, now, key != 5).unwrap();
             assert_eq!(take(1, seen(2, 7, false)), Ok(()));
             assert_eq!(take(2, seen(3, 7, false)), Ok(()));
             // The same row again, as an import that goes on reads it, or as a copy of it.
@@ -298,6 +328,16 @@ mod tests {
             assert_eq!(take(3, seen(13, 2, true)), Err(12));
             assert_eq!(take(3, seen(14, 3, false)), Ok(()));
             assert_eq!(take(3, seen(15, 4, false)), Err(14));
+            // A mark of how new a row is goes to the store, the same mark twice does not.
+            assert_eq!(take(4, seen(16, 1, false)), Ok(()));
+            assert_eq!(take(4, marked(17, 2, 7)), Ok(()));
+            assert_eq!(take(4, marked(18, 3, 7)), Err(17));
+            assert_eq!(take(4, marked(19, 3, 6)), Ok(()));
+            assert_eq!(take(4, seen(20, 4, false)), Err(19));
+            // An id alone does not move on.
+            assert_eq!(take(5, seen(21, 1, true)), Ok(()));
+            assert_eq!(take(5, seen(22, 2, false)), Err(21));
+            assert_eq!(take(5, marked(23, 2, 1)), Ok(()));
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file stays");
     }
@@ -307,18 +347,22 @@ mod tests {
 
         #[test]
         fn a_table_remembers_what_a_map_does(
-            rows in prop::collection::vec((0_u128..400, 1_u64.., any::<u64>(), any::<bool>()), 0..600),
+            rows in prop::collection::vec(
+                (0_u128..400, 1_u64.., any::<u64>(), any::<u32>(), any::<bool>()),
+                0..600,
+            ),
             slots in 2_u64..64,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let mut table = Table::make(folder.path(), slots).unwrap();
             let mut map = HashMap::new();
-            for (key, line, content, is_pending) in rows {
+            for (key, line, content, revision, is_pending) in rows {
                 // Keys far apart and keys that collide.
                 let key = if key % 2 == 0 { key } else { key << 100 };
                 prop_assert_eq!(table.get(key).unwrap(), map.get(&key).copied());
-                table.put(key, seen(line, content, is_pending)).unwrap();
-                map.insert(key, seen(line, content, is_pending));
+                let seen = Seen { line, content, revision, is_pending };
+                table.put(key, seen).unwrap();
+                map.insert(key, seen);
             }
             prop_assert_eq!(table.taken, map.len() as u64);
             for (key, seen) in map {

@@ -10,6 +10,7 @@ every_store! {
     an_id_that_repeats_in_a_file_names_both_lines_and_replaces_nothing,
     a_repeat_is_found_also_when_the_import_was_interrupted_between_the_two,
     the_same_row_twice_and_a_pending_record_that_moves_on_are_no_repeats,
+    of_an_id_that_repeats_the_newest_row_stays_where_rows_say_how_new_they_are,
     a_csv_of_an_export_brings_every_text_back,
     an_exported_line_keeps_its_id_whatever_computed_fields_it_has,
 }
@@ -46,8 +47,8 @@ fn rejects(folder: &Folder, file: &str) -> Vec<(u64, String, String)> {
     let rejects = lines(&folder.read(&format!("{file}.rejects.ndjson")));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let rejects = rejects.iter().map(|reject| {
-        let error = &reject["errors"][0];
-        (reject["line"].as_u64().unwrap(), text(&error["code"]), text(&error["detail"]))
+        let said = reject["errors"].get(0).unwrap_or(reject);
+        (reject["line"].as_u64().unwrap(), text(&said["code"]), text(&said["detail"]))
     });
     rejects.collect()
 }
@@ -161,7 +162,8 @@ fn a_dry_run_shows_the_first_rows_as_they_would_be_recorded() {
         &json!({
             "line": 2, "user_id": "ann", "transaction_type": "other", "product": "Account",
             "status": "completed", "side": "debit", "currency": "EUR", "amount": "2480.00",
-            "source": null, "external_id": null, "created_at": "2024-03-05T00:00:00.000000Z",
+            "source": null, "external_id": null, "source_version": null,
+            "source_updated_at": null, "created_at": "2024-03-05T00:00:00.000000Z",
             "metadata": { "note": "Strom" }
         })
     );
@@ -360,7 +362,8 @@ fn a_csv_of_an_export_brings_every_text_back(on: On) {
     for (number, text) in texts.iter().enumerate() {
         let item = json!({
             "user_id": format!("={number}"), "transaction_type": "card", "amount": "1.50",
-            "source": text, "external_id": format!("-{number}"), "created_at": "2024-03-05T10:00:00Z",
+            "source": text, "external_id": format!("-{number}"), "side": "credit",
+            "source_version": number, "source_updated_at": "2024-03-05T10:00:00.25Z", "created_at": "2024-03-05T10:00:00Z",
             "metadata": { "merchant_name": text, "more": format!("\t{text}\r\n{text}\0"), "n": 1.50 }
         });
         file.push_str(&format!("{item}\n"));
@@ -415,7 +418,7 @@ fn an_exported_line_keeps_its_id_whatever_computed_fields_it_has(on: On) {
         json!({ "id": id(1) }),
         json!({ "id": id(2), "version": 3, "recorded_at": "2024-03-05T10:00:01Z" }),
         json!({ "id": id(3), "display": { "title": "x" }, "updated_at": null, "transfer_id": null }),
-        json!({ "id": id(4), "source": "bank", "external_id": "1", "version": 1 }),
+        json!({ "id": id(4), "source": "bank", "external_id": "1", "version": 1, "source_version": 5 }),
         json!({ "version": 2, "display": {}, "recorded_at": "2024-03-05T10:00:01Z" }),
         json!({ "id": null, "transfer_id": null, "updated_at": "2024-03-05T10:00:01Z" }),
     ];
@@ -443,17 +446,61 @@ fn an_exported_line_keeps_its_id_whatever_computed_fields_it_has(on: On) {
         rejects(&folder, "items.ndjson").into_iter().map(|(line, code, _)| (line, code)).collect();
     codes.sort();
     let codes: Vec<(u64, &str)> = codes.iter().map(|(line, code)| (*line, code.as_str())).collect();
-    assert_eq!(codes, [(2, "ID_TAKEN"), (3, "ID_TAKEN"), (4, "UUID"), (6, "REPEATED_ID")]);
+    assert_eq!(codes, [(2, "RECORD_CONFLICT"), (3, "ID_TAKEN"), (4, "UUID"), (6, "REPEATED_ID")]);
     // The exported line of an item that has gone on since changes nothing.
     folder.ok(&["export", "-o", "before.ndjson"]);
-    folder.write(
-        "newer.ndjson",
-        item(json!({ "source": "bank", "external_id": "1", "amount": "3.00",
-        "metadata": { "note": "later" }, "created_at": "2024-03-06T10:00:00Z" })),
-    );
-    folder.ok(&["import", "newer.ndjson"]);
+    let newer = [
+        item(
+            json!({ "source": "bank", "external_id": "1", "amount": "4.00", "source_version": 6 }),
+        ),
+        item(json!({ "id": id(1), "amount": "5.00", "source_version": 1 })),
+    ];
+    folder.write("newer.ndjson", newer.concat());
+    assert_eq!(counts(&folder.json(&["import", "newer.ndjson", "--json"])), [2, 0, 2, 0, 0]);
+    let after = folder.ok(&["export"]);
     let again = folder.json(&["import", "before.ndjson", "--json"]);
-    assert_eq!(counts(&again), [7, 0, 0, 7, 0], "{again}");
+    assert_eq!((counts(&again), &again["ignored"]), ([7, 0, 0, 6, 0], &json!(1)), "{again}");
+    assert_eq!(folder.ok(&["export"]), after);
+}
+
+fn of_an_id_that_repeats_the_newest_row_stays_where_rows_say_how_new_they_are(on: On) {
+    let row = |id: &str, amount: u32, mark: Value| {
+        let mut row = json!({ "user_id": "ann", "transaction_type": "card", "amount": amount,
+                              "source": "bank", "external_id": id, "created_at": format!("2024-01-0{id}") });
+        row.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone());
+        format!("{row}\n")
+    };
+    let version = |version: u32| json!({ "source_version": version });
+    let at = |at: &str| json!({ "source_updated_at": at });
+    let rows = [
+        row("1", 10, version(1)),
+        row("1", 11, version(3)),
+        row("1", 12, version(2)),
+        row("1", 13, version(2)),
+        row("1", 14, json!({})),
+        row("2", 20, json!({})),
+        row("2", 21, version(0)),
+        row("3", 30, at("2024-02-01T10:00:00Z")),
+        row("3", 31, at("2024-02-01T10:00:00.5Z")),
+        row("3", 31, at("2024-02-01T10:00:00.5Z")),
+    ];
+    for batch in ["100", "1"] {
+        let folder = Folder::on(on);
+        folder.write("items.ndjson", rows.concat());
+        let import = ["import", "items.ndjson", "--json", "--batch", batch];
+        let summary = folder.json(&import);
+        let refused: Vec<(u64, String)> = rejects(&folder, "items.ndjson")
+            .into_iter()
+            .map(|(line, code, _)| (line, code))
+            .collect();
+        assert_eq!(
+            refused,
+            [(4, "REPEATED_ID".to_owned()), (5, "REPEATED_ID".to_owned())],
+            "{summary}"
+        );
+        assert_eq!((counts(&summary), &summary["ignored"]), ([10, 3, 3, 1, 2], &json!(1)));
+        assert_eq!(amounts(&folder, &[]), ["debit 11.00", "debit 21.00", "debit 31.00"]);
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::id::{AccountId, EventSeq, UserId};
 use crate::input::{
-    Read, Reader, check_metadata, read_amount_text, read_currency, read_metadata, read_name,
-    read_text, read_user, wrong,
+    Read, Reader, check_metadata, read_amount, read_currency, read_metadata, read_name, read_text,
+    read_user, wrong,
 };
 use crate::json::Json;
 use crate::limits::ACCOUNT_NAME_CHARS_MAX;
@@ -325,15 +325,6 @@ fn read_chosen(raw: &RawValue) -> Read<AccountId> {
         }
         id => Ok(id),
     }
-}
-
-fn read_amount(raw: &RawValue, currency: Option<Currency>) -> Read<Amount> {
-    let text = read_amount_text(raw)?;
-    let amount = match currency {
-        Some(currency) => Amount::parse(&text, currency),
-        None => Amount::parse_any(&text),
-    };
-    amount.or_else(|error| wrong("AMOUNT", error.to_string()))
 }
 
 fn read_overdraft(raw: &RawValue, currency: Option<Currency>) -> Read<Overdraft> {

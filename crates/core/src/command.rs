@@ -132,6 +132,8 @@ pub struct ExternalKey {
 pub struct ReadSet {
     pub transactions: Vec<TransactionId>,
     pub external: Vec<ExternalKey>,
+    /// Ids that clients chose for new items, which must never have been used.
+    pub chosen: Vec<TransactionId>,
     pub keys: Vec<IdempotencyKey>,
     pub accounts: Vec<AccountId>,
     pub transfers: Vec<TransferId>,
@@ -152,7 +154,7 @@ impl ReadSet {
             set.keys.extend(submission.key);
             for action in &submission.actions {
                 match action {
-                    Action::Record(new) => set.external.extend(new.external_key()),
+                    Action::Record(new) => set.record(new),
                     Action::Amend { id, .. } | Action::Erase { id, .. } => {
                         set.transactions.push(*id);
                     }
@@ -179,6 +181,15 @@ impl ReadSet {
         set
     }
 
+    fn record(&mut self, new: &NewTransaction) {
+        self.external.extend(new.external_key());
+        if new.id_given {
+            self.transactions.push(new.id);
+            self.chosen.push(new.id);
+            self.transfers.extend(TransferId::shown_by(new.id));
+        }
+    }
+
     fn open(&mut self, new: &NewAccount) {
         self.accounts.extend([new.id.unwrap_or_default(), AccountId::equity(&new.currency)]);
         self.openers.extend(new.user_id.clone());
@@ -201,6 +212,8 @@ impl ReadSet {
         set.transactions.dedup();
         set.external.sort_unstable();
         set.external.dedup();
+        set.chosen.sort_unstable();
+        set.chosen.dedup();
         set.keys.sort_unstable_by_key(|key| key.scope);
         set.keys.dedup_by_key(|key| key.scope);
         set.accounts.sort_unstable();

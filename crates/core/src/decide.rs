@@ -5,6 +5,7 @@ mod accounts;
 mod keys;
 mod ledger;
 mod parties;
+mod records;
 mod transfers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use crate::owner::Owner;
 use crate::rejection::Rejection;
 use crate::stats;
 use crate::time::Timestamp;
-use crate::transaction::{NewTransaction, Patch, Transaction};
+use crate::transaction::{Patch, Transaction};
 use crate::transfer::Transfer;
 use crate::write_set::{
     Mark, Outcome, Recorded, Reply, RowChange, Snapshot, StoredReply, StoredVerdict, Verdict,
@@ -65,6 +66,7 @@ struct Undo {
     accounts: Vec<(AccountId, Option<Holding>)>,
     transfers: Vec<(TransferId, Option<Transfer>)>,
     openers: Vec<UserId>,
+    deleted: Vec<TransactionId>,
     keys: Vec<(KeyId, Option<ApiKey>)>,
 }
 
@@ -140,6 +142,7 @@ impl Books {
             StoredVerdict::Created(seq) => recorded(seq).map(Outcome::Created).ok_or(gone),
             StoredVerdict::Updated(seq) => recorded(seq).map(Outcome::Updated).ok_or(gone),
             StoredVerdict::Unchanged(seq) => recorded(seq).map(Outcome::Unchanged).ok_or(gone),
+            StoredVerdict::Ignored(seq) => recorded(seq).map(Outcome::Ignored).ok_or(gone),
             StoredVerdict::Seen(seq, body) => {
                 let mut seen = recorded(seq).ok_or(gone)?;
                 seen.body = body.as_str().into();
@@ -161,6 +164,7 @@ impl Books {
                 let old = self.owned(*id, owner.as_ref(), *version)?;
                 let last = Transaction { version: old.version + 1, seq: self.seq(), ..old.clone() };
                 self.log(EventType::Deleted, at, &last, Some(old.seq));
+                self.retire(&old, undo);
                 self.write(*id, Some(old), None, undo);
                 Ok(Outcome::Deleted(*id))
             }
@@ -188,50 +192,6 @@ impl Books {
             }
             Action::Refused(rejection) => Err(rejection.clone()),
         }
-    }
-
-    fn record(&mut self, new: NewTransaction, at: Timestamp, undo: &mut Undo) -> Verdict {
-        let external = new.external_key();
-        let known = external.as_ref().and_then(|key| self.snapshot.external.get(key)).copied();
-        if let Some(old) = known.and_then(|id| self.current(id)) {
-            return self.record_again(old, new, at, undo);
-        }
-        let item = new.record(at, self.seq());
-        if let Some(key) = external {
-            self.snapshot.external.insert(key, item.id);
-        }
-        let recorded = self.log(EventType::Created, at, &item, None);
-        self.write(item.id, None, Some(item), undo);
-        Ok(Outcome::Created(recorded))
-    }
-
-    /// The source sent a record again. It is newer when its status moved on, or when it says
-    /// something else about the same status and did not happen before; otherwise it is ignored.
-    fn record_again(
-        &mut self,
-        old: Transaction,
-        new: NewTransaction,
-        at: Timestamp,
-        undo: &mut Undo,
-    ) -> Verdict {
-        if new.transaction_type != old.transaction_type || new.currency != old.currency {
-            let detail = "the record of this source and external id has another type or currency";
-            return Err(Rejection::field("/external_id", "IMMUTABLE", detail));
-        }
-        let stale = new.created_at.is_some_and(|created_at| created_at < old.created_at);
-        if !old.status.may_become(new.status) || (new.status == old.status && stale) {
-            return Ok(Outcome::Unchanged(Recorded::of(&old)));
-        }
-        let next = Transaction {
-            product: new.product,
-            status: new.status,
-            side: new.side,
-            amount: new.amount,
-            metadata: new.metadata,
-            created_at: new.created_at.unwrap_or(old.created_at),
-            ..old.clone()
-        };
-        Ok(self.replace(old, next, at, undo))
     }
 
     fn amend(
@@ -356,6 +316,7 @@ impl Books {
             accounts: Vec::new(),
             transfers: Vec::new(),
             openers: Vec::new(),
+            deleted: Vec::new(),
             keys: Vec::new(),
         }
     }
@@ -379,6 +340,9 @@ impl Books {
                 Some(before) => drop(self.keys.insert(id, before)),
                 None => drop(self.keys.remove(&id)),
             }
+        }
+        for id in undo.deleted {
+            self.snapshot.deleted.remove(&id);
         }
         for user in undo.openers {
             self.snapshot.owned.entry(user).and_modify(|count| *count -= 1);

@@ -11,7 +11,7 @@ use crate::id::{EventSeq, TransactionId, UserId};
 use crate::json::{Fields, Json};
 use crate::money::{Amount, Currency};
 use crate::time::Timestamp;
-use crate::transaction::{Side, Status, Transaction, TransactionType};
+use crate::transaction::{Revision, Side, Status, Transaction, TransactionType};
 
 pub use category::Category;
 pub use merchant::merchant;
@@ -63,11 +63,13 @@ impl Display {
             product: String::new(),
             status: Status::Completed,
             side,
+            side_given: false,
             currency: Currency::new(&currency, 0)?,
             amount: Amount::default(),
             metadata,
             source: None,
             external_id: None,
+            revision: Revision::default(),
             transfer_id: None,
             version: 1,
             created_at: Timestamp::default(),

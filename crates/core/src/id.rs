@@ -44,6 +44,13 @@ impl TransferId {
         };
         TransactionId(Uuid::from_u128(self.0.as_u128() ^ number))
     }
+
+    /// The transfers that an item with this id would show, if there were one of them.
+    #[must_use]
+    pub fn shown_by(item: TransactionId) -> [Self; 2] {
+        // The step from a transfer to its item is its own inverse.
+        [Side::Debit, Side::Credit].map(|side| Self(Self(item.0).item(side).0))
+    }
 }
 
 impl fmt::Display for TransferId {
@@ -130,11 +137,13 @@ impl<'de> Deserialize<'de> for KeyId {
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// Accepts 1 to 128 characters, none of them white space or control characters.
+    /// Accepts 1 to 255 characters, none of them control characters. White space around them is
+    /// no part of the id; inside it is.
     ///
     /// # Errors
     /// Returns the sentence to show when the text is no user id.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         let chars = text.chars().count();
         if chars == 0 {
             return Err("the user id is empty".to_owned());
@@ -142,8 +151,8 @@ impl UserId {
         if chars > USER_ID_CHARS_MAX {
             return Err(format!("the user id is longer than {USER_ID_CHARS_MAX} characters"));
         }
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("the user id contains white space or control characters".to_owned());
+        if text.chars().any(char::is_control) {
+            return Err("the user id contains control characters".to_owned());
         }
         Ok(Self(text.into()))
     }
@@ -214,5 +223,6 @@ mod tests {
         let id = TransferId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ff));
         let items = [id.item(Side::Debit), id.item(Side::Credit)];
         assert!(items[0] != items[1] && items.iter().all(|item| item.0 != id.0));
+        assert!(items.iter().all(|item| TransferId::shown_by(*item).contains(&id)));
     }
 }

@@ -1,8 +1,9 @@
 //! Reads request bodies field by field, and collects all that is wrong with them.
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use crate::id::UserId;
+use crate::id::{TransactionId, UserId};
 use crate::json::{Fields, Json, JsonError};
 use crate::limits::{
     METADATA_BYTES_MAX, METADATA_DEPTH_MAX, METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX,
@@ -41,16 +42,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The amount, read only when the currency and so its digits are known.
+    /// The amount; where the currency and so its digits are not known, what else is wrong with it
+    /// is said all the same.
     pub fn amount(&mut self, currency: Option<Currency>) -> Option<Amount> {
-        let text = self.field("amount", read_amount_text)?;
-        match Amount::parse(&text, currency?) {
-            Ok(amount) => Some(amount),
-            Err(error) => {
-                self.error("/amount", "AMOUNT", error.to_string());
-                None
-            }
-        }
+        self.field("amount", |raw| read_amount(raw, currency))
     }
 
     pub fn is_null(&self, name: &str) -> bool {
@@ -62,14 +57,22 @@ impl<'a> Reader<'a> {
     }
 
     pub fn broken(&self, name: &str) -> bool {
-        let under = |pointer: &str| pointer.strip_prefix('/').is_some_and(|p| p.starts_with(name));
-        self.errors.iter().any(|error| under(&error.pointer))
+        let is_at = |pointer: &str| {
+            let rest = pointer.strip_prefix('/').and_then(|pointer| pointer.strip_prefix(name));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.errors.iter().any(|error| is_at(&error.pointer))
     }
 
     pub fn require(&mut self, name: &str, present: bool) {
         if !present && !self.broken(name) {
-            self.error(&format!("/{name}"), "REQUIRED", format!("`{name}` is required"));
+            self.error(&format!("/{name}"), "REQUIRED", format!("the field {name} is required"));
         }
+    }
+
+    /// Drops the fields that the caller knows and has no use for.
+    pub fn ignore(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.fields.0.retain(|(name, _)| !is_known(name));
     }
 
     pub fn finish(mut self) -> Result<(), Rejection> {
@@ -154,6 +157,38 @@ pub(crate) fn read_amount_text(raw: &RawValue) -> Read<String> {
         Some(b'"') => read_text(raw),
         Some(b'-' | b'0'..=b'9') => Ok(raw.get().to_owned()),
         _ => wrong("TYPE", "the amount is a number, or a text such as \"150.00\""),
+    }
+}
+
+pub(crate) fn read_amount(raw: &RawValue, currency: Option<Currency>) -> Read<Amount> {
+    let text = read_amount_text(raw)?;
+    let amount = match currency {
+        Some(currency) => Amount::parse(&text, currency),
+        None => Amount::parse_any(&text),
+    };
+    amount.or_else(|error| wrong("AMOUNT", error.to_string()))
+}
+
+/// A whole number from 0 to 2^63 - 1, as a number or as a text: programs whose numbers are binary
+/// floats send large ones as texts.
+pub(crate) fn read_whole<T: TryFrom<i64>>(raw: &RawValue) -> Read<T> {
+    let text = match raw.get().as_bytes().first() {
+        Some(b'"') => read_text(raw)?,
+        _ => raw.get().to_owned(),
+    };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<i64>().ok().filter(|_| digits);
+    number.and_then(|number| T::try_from(number).ok()).map_or_else(
+        || wrong("WHOLE_NUMBER", "a whole number that is not negative is expected here"),
+        Ok,
+    )
+}
+
+pub(crate) fn read_id(raw: &RawValue) -> Read<TransactionId> {
+    let text = read_text(raw)?;
+    match Uuid::try_parse(&text) {
+        Ok(id) => Ok(TransactionId(id)),
+        Err(_) => wrong("UUID", "invalid transaction ID format: a UUID is expected here"),
     }
 }
 

@@ -8,6 +8,8 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::search::Decimal;
+
 /// A JSON value. A number is its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
@@ -129,6 +131,29 @@ impl Json {
             }
             Self::Array(items) => items.iter().map(Json::key_count).sum(),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => 0,
+        }
+    }
+
+    /// Whether two values mean the same: the order of keys says nothing, and numbers are compared
+    /// by their value.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Object(entries), Self::Object(others)) => {
+                entries.len() == others.len()
+                    && entries
+                        .iter()
+                        .all(|(key, value)| other.get(key).is_some_and(|other| value.means(other)))
+            }
+            (Self::Array(items), Self::Array(others)) => {
+                items.len() == others.len()
+                    && items.iter().zip(others).all(|(item, other)| item.means(other))
+            }
+            (Self::Number(text), Self::Number(other)) => {
+                let value = Decimal::parse(text);
+                text == other || (value.is_some() && value == Decimal::parse(other))
+            }
+            _ => self == other,
         }
     }
 

@@ -9,8 +9,9 @@ pub const METADATA_KEY_CHARS_MAX: usize = 100;
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// The deepest metadata: deeper than this nobody can filter on it.
 pub const METADATA_DEPTH_MAX: usize = 5;
-/// The longest user id, in characters: room for a UUID, an e-mail address or a URN.
-pub const USER_ID_CHARS_MAX: usize = 128;
+/// The longest user id, in characters: room for an e-mail address or a URN, and as much as the
+/// systems that gave it keep in a short text.
+pub const USER_ID_CHARS_MAX: usize = 255;
 /// The longest `source`, in characters: the name of a system.
 pub const SOURCE_CHARS_MAX: usize = 64;
 /// The longest `external_id`, in characters: the id another system gave.

@@ -125,7 +125,7 @@ pub struct ParameterError {
 pub enum QueryError {
     #[error("there is no parameter '{name}' here; the parameters are {known}")]
     UnknownParameter { name: String, known: String },
-    #[error("`user_id` is required where no token says who asks")]
+    #[error("the parameter user_id is required, because no token says who asks")]
     MissingUser,
     #[error("the cursor is damaged or belongs to another question; start without a cursor")]
     BadCursor,

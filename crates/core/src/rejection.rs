@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, KeyId, TransactionId, TransferId, UserId};
 use crate::json::JsonError;
+use crate::record::RecordConflict;
 use crate::transaction::Status;
 use crate::transfer::TransferStatus;
 
@@ -30,9 +31,9 @@ pub enum Rejection {
     Malformed(JsonError),
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
-    #[error("there is no transaction {id}")]
+    #[error("transaction not found: there is none with the id {id}")]
     NotFound { id: TransactionId },
-    #[error("the transaction {id} belongs to another user")]
+    #[error("you can only access your own transactions; {id} belongs to another user")]
     NotYours { id: TransactionId },
     #[error("the token speaks for another user than '{user_id}'; leave `user_id` out")]
     NotYourUser { user_id: UserId },
@@ -40,9 +41,15 @@ pub enum Rejection {
     IllegalMove { from: Status, to: Status },
     #[error("the transaction is at version {actual}, not {expected}; read it again and retry")]
     StaleVersion { expected: u32, actual: u32 },
+    #[error("{0}")]
+    RecordConflict(Box<RecordConflict>),
+    #[error("the id {id} is taken; choose another one, or leave `id` out")]
+    IdTaken { id: TransactionId },
+    #[error("the transaction {id} was deleted, and its id is not used again")]
+    Deleted { id: TransactionId },
     #[error("the transaction {id} belongs to the transfer {transfer}; change that instead")]
     BelongsToTransfer { id: TransactionId, transfer: TransferId },
-    #[error("there is no account {id}")]
+    #[error("account not found: there is none with the number {id}")]
     AccountNotFound { id: AccountId },
     #[error("the account {id} belongs to another user")]
     NotYourAccount { id: AccountId },
@@ -76,7 +83,7 @@ pub enum Rejection {
     BackdatedByUser,
     #[error("the time lies in the future; use `execute_at` for what is to happen")]
     InFuture,
-    #[error("there is no transfer {id}")]
+    #[error("transfer not found: there is none with the id {id}")]
     TransferNotFound { id: TransferId },
     #[error("the transfer {id} is not yours to decide on")]
     NotYourTransfer { id: TransferId },
@@ -94,7 +101,7 @@ pub enum Rejection {
     HoldExpired { id: TransferId },
     #[error("only {held} {currency} are held; post that or less")]
     MoreThanHeld { held: String, currency: String },
-    #[error("there is no API key {id}")]
+    #[error("API key not found: there is none with the id {id}")]
     KeyNotFound { id: KeyId },
     #[error("there is an API key {id} already")]
     KeyExists { id: KeyId },
@@ -126,6 +133,9 @@ impl Rejection {
             Self::NotYourUser { .. } => "NOT_YOUR_USER",
             Self::IllegalMove { .. } => "ILLEGAL_STATUS_MOVE",
             Self::StaleVersion { .. } => "STALE_VERSION",
+            Self::RecordConflict(conflict) => conflict.code(),
+            Self::IdTaken { .. } => "ID_TAKEN",
+            Self::Deleted { .. } => "TRANSACTION_DELETED",
             Self::BelongsToTransfer { .. } => "BELONGS_TO_TRANSFER",
             Self::AccountNotFound { .. } => "ACCOUNT_NOT_FOUND",
             Self::NotYourAccount { .. } => "NOT_YOUR_ACCOUNT",

@@ -23,7 +23,7 @@ use crate::id::{TransactionId, UserId};
 use crate::json::Json;
 use crate::money::Currency;
 use crate::time::{Timestamp, US_PER_DAY};
-use crate::transaction::{NewTransaction, Side, Status, TransactionType};
+use crate::transaction::{NewTransaction, Revision, Side, Status, TransactionType};
 
 /// Over how many days items are spread when nobody says.
 pub const DAYS_DEFAULT: u32 = 365;
@@ -171,16 +171,19 @@ impl Sampler {
         self.made += 1;
         NewTransaction {
             id: self.id(at),
+            id_given: false,
             user_id: self.users.get(user),
             transaction_type,
             product: kind.product().to_owned(),
             status,
             side: kind.side(&metadata),
+            side_given: false,
             currency,
             amount,
             metadata,
             external_id: self.source.is_some().then(|| format!("{:x}-{number:08}", self.seed)),
             source: self.source.clone(),
+            revision: Revision::default(),
             created_at: Some(at),
         }
     }

@@ -3,6 +3,7 @@
 
 mod new;
 mod patch;
+mod revision;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -14,8 +15,9 @@ use crate::money::{Amount, Currencies, Currency, as_number};
 use crate::named::named;
 use crate::time::Timestamp;
 
-pub use new::NewTransaction;
-pub use patch::{MetadataChange, Patch};
+pub use new::{IGNORED, NewTransaction};
+pub use patch::{MetadataChange, Patch, SideChange};
+pub use revision::Revision;
 
 named! {
     /// The kind of movement; each has a file of its own under `kind/`.
@@ -59,11 +61,15 @@ pub struct Transaction {
     pub product: String,
     pub status: Status,
     pub side: Side,
+    /// Whether somebody said the side. One that nobody said follows from the metadata.
+    pub side_given: bool,
     pub currency: Currency,
     pub amount: Amount,
     pub metadata: Json,
     pub source: Option<String>,
     pub external_id: Option<String>,
+    /// What the source says about how new the record is.
+    pub revision: Revision,
     /// The transfer of the ledger that the item shows; such an item changes with it only.
     pub transfer_id: Option<TransferId>,
     /// Rises by one with every change.
@@ -83,6 +89,13 @@ impl Transaction {
         crate::kind::of(self.transaction_type)
     }
 
+    /// Whether the side stays when the metadata changes. Rows that were written before this was
+    /// kept tell it by a side that differs from what their metadata says.
+    #[must_use]
+    pub fn keeps_side(&self) -> bool {
+        self.side_given || self.side != self.kind().side(&self.metadata)
+    }
+
     /// The published JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -99,19 +112,31 @@ impl Serialize for Transaction {
                 as_number(self.0, self.1, serializer)
             }
         }
-        let mut s = serializer.serialize_struct("Transaction", 17)?;
+        let mut s = serializer.serialize_struct("Transaction", 20)?;
         s.serialize_field("id", &self.id)?;
         s.serialize_field("user_id", &self.user_id)?;
         s.serialize_field("transaction_type", &self.transaction_type)?;
         s.serialize_field("product", &self.product)?;
         s.serialize_field("status", &self.status)?;
         s.serialize_field("side", &self.side)?;
+        match self.side_given {
+            true => s.serialize_field("side_given", &true)?,
+            false => s.skip_field("side_given")?,
+        }
         s.serialize_field("currency", &self.currency)?;
         s.serialize_field("amount", &Number(self.amount, self.currency))?;
         s.serialize_field("metadata", &self.metadata)?;
         s.serialize_field("display", &self.kind().display(self))?;
         s.serialize_field("source", &self.source)?;
         s.serialize_field("external_id", &self.external_id)?;
+        match &self.revision.version {
+            Some(version) => s.serialize_field("source_version", version)?,
+            None => s.skip_field("source_version")?,
+        }
+        match &self.revision.updated_at {
+            Some(updated_at) => s.serialize_field("source_updated_at", updated_at)?,
+            None => s.skip_field("source_updated_at")?,
+        }
         match &self.transfer_id {
             Some(transfer_id) => s.serialize_field("transfer_id", transfer_id)?,
             None => s.skip_field("transfer_id")?,

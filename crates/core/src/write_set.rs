@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub next_seq: EventSeq,
     pub transactions: HashMap<TransactionId, Transaction>,
     pub external: HashMap<ExternalKey, TransactionId>,
+    /// Whose the items were that had a chosen id and are gone.
+    pub deleted: HashMap<TransactionId, UserId>,
     /// By the scope of their key.
     pub replies: HashMap<u128, StoredReply>,
     /// The events that stored replies name.
@@ -95,6 +97,8 @@ pub enum Outcome {
     Updated(Recorded),
     /// The item already says this; nothing was written.
     Unchanged(Recorded),
+    /// What was sent is older than the item, or says too little to change it; nothing was written.
+    Ignored(Recorded),
     Deleted(TransactionId),
 }
 
@@ -128,6 +132,8 @@ pub enum StoredVerdict {
     Updated(EventSeq),
     #[serde(rename = "n")]
     Unchanged(EventSeq),
+    #[serde(rename = "i")]
+    Ignored(EventSeq),
     /// An account or a transfer whose money or waiting the event does not tell; with its JSON.
     #[serde(rename = "s")]
     Seen(EventSeq, String),
@@ -151,6 +157,7 @@ impl StoredVerdict {
                     Self::Seen(recorded.seq, recorded.body.to_string())
                 }
             },
+            Ok(Outcome::Ignored(recorded)) => Self::Ignored(recorded.seq),
             Ok(Outcome::Deleted(id)) => Self::Deleted(*id),
             Err(rejection) => Self::Refused(rejection.clone()),
         }
@@ -164,6 +171,7 @@ impl StoredReply {
             StoredVerdict::Created(seq)
             | StoredVerdict::Updated(seq)
             | StoredVerdict::Unchanged(seq)
+            | StoredVerdict::Ignored(seq)
             | StoredVerdict::Seen(seq, _) => Some(*seq),
             StoredVerdict::Deleted(_) | StoredVerdict::Refused(_) => None,
         })

@@ -7,6 +7,7 @@ pub mod sqlite;
 
 use daybook_core::stats::{BucketKey, MonthSums, decode_month};
 use daybook_core::time::{Day, Month};
+use daybook_core::transaction::Revision;
 use daybook_core::{
     AccountId, Amount, Currency, Event, EventSeq, EventType, Json, KeyId, Side, Status, Subject,
     Timestamp, Transaction, TransactionId, TransactionType, TransferId, UserId,
@@ -19,9 +20,9 @@ use crate::{Error, Result};
 /// The columns of an item, in the order in which [`item`] reads them.
 pub const ITEM: &str = "t.id, t.type, t.product, t.status, t.side, t.currency, t.digits, \
     t.amount, t.metadata, t.source, t.external_id, t.version, t.created_at, t.recorded_at, \
-    t.updated_at, t.seq, t.transfer";
+    t.updated_at, t.seq, t.transfer, t.side_given, t.source_version, t.source_updated_at";
 /// How many they are.
-pub const ITEM_COLUMNS: usize = 17;
+pub const ITEM_COLUMNS: usize = 20;
 
 /// How many columns of an event [`event`] reads: its number, type, time, subject, version, the
 /// event before it, and its body.
@@ -136,11 +137,16 @@ pub fn item(row: &impl Columns, user: &UserId) -> Result<Transaction> {
         product: row.text(2, "product")?.to_owned(),
         status: Status::from_name(row.text(3, "status")?).ok_or_else(|| corrupt("status"))?,
         side: Side::from_name(row.text(4, "side")?).ok_or_else(|| corrupt("side"))?,
+        side_given: row.flag(17, "side flag")?,
         currency: currency(row, 5)?,
         amount: Amount::from_atto(row.atto(7, "amount")?),
         metadata: Json::parse(metadata, usize::MAX).map_err(|_| corrupt("metadata"))?,
         source: row.maybe_string(9, "source")?,
         external_id: row.maybe_string(10, "external id")?,
+        revision: Revision {
+            version: row.maybe_number(18, "source version")?,
+            updated_at: row.maybe_time(19, "source time")?,
+        },
         version: row.small(11, "version")?,
         created_at: row.time(12, "time")?,
         recorded_at: row.time(13, "time")?,

@@ -12,7 +12,7 @@ use crate::limits::MARK_EVERY;
 use crate::money::{Amount, Balance, Currency};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transaction::{Side, Transaction, TransactionType};
+use crate::transaction::{Revision, Side, Transaction, TransactionType};
 use crate::transfer::{Leg, Posting, Transfer, TransferStatus};
 use crate::write_set::{AccountChange, Mark, Order, Recorded, TransferChange, WriteSet};
 
@@ -151,11 +151,13 @@ impl Books {
             product: kind.product().to_owned(),
             status: transfer.item_status(),
             side,
+            side_given: false,
             currency: transfer.currency,
             amount: transfer.amount,
             metadata: transfer.item_metadata(side, peer),
             source: None,
             external_id: None,
+            revision: Revision::default(),
             transfer_id: Some(transfer.id),
             version: 1,
             created_at: happened,

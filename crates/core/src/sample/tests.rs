@@ -154,5 +154,5 @@ fn many_users_share_the_items() {
     let items = year(100, 5_000);
     let users: HashSet<&UserId> = items.iter().map(|item| &item.user_id).collect();
     assert_eq!(users.len(), 100);
-    assert!(Users::numbered("two words ", 1).is_err());
+    assert!(Users::numbered("two\nlines ", 1).is_err());
 }

@@ -6,8 +6,8 @@ use daybook_core::command::{ExternalKey, ReadSet};
 use daybook_core::stats::{Bucket, BucketKey, Sums, count};
 use daybook_core::write_set::{Mark, Reply, Snapshot, StoredReply, WriteSet};
 use daybook_core::{
-    AccountId, Event, EventSeq, Holding, Submission, Transaction, TransactionId, Transfer,
-    TransferId, UserId, decide,
+    AccountId, Event, EventSeq, EventType, Holding, Subject, Submission, Transaction,
+    TransactionId, Transfer, TransferId, UserId, decide,
 };
 
 /// All that a store keeps.
@@ -60,6 +60,14 @@ impl Memory {
             if let Some(id) = self.external.get(key) {
                 snapshot.external.insert(key.clone(), *id);
                 set.transactions.push(*id);
+            }
+        }
+        for id in &set.chosen {
+            let gone = |event: &&Event| {
+                event.event_type == EventType::Deleted && event.subject == Subject::Item(*id)
+            };
+            if let Some(user) = self.events.iter().find(gone).and_then(|e| e.user_id.clone()) {
+                snapshot.deleted.insert(*id, user);
             }
         }
         for id in &set.transactions {

@@ -217,6 +217,7 @@ impl Scene {
         match verdict {
             Ok(Outcome::Created(recorded) | Outcome::Updated(recorded)) => status(recorded),
             Ok(Outcome::Unchanged(recorded)) => format!("unchanged {}", status(recorded)),
+            Ok(Outcome::Ignored(recorded)) => format!("ignored {}", status(recorded)),
             Ok(Outcome::Deleted(_)) => "deleted".to_owned(),
             Err(rejection) => self.refusal(rejection),
         }

@@ -228,7 +228,9 @@ impl Checker {
         let named = self.user_claims.iter().find_map(|name| claims.get(name));
         let subject = match named {
             Some(Value::String(user)) => {
-                Subject::User(UserId::parse(user).map_err(|_| BadToken::Nobody)?)
+                // An issuer may know two users whose names differ in blanks around them.
+                let exact = UserId::parse(user).ok().filter(|known| known.as_str() == user);
+                Subject::User(exact.ok_or(BadToken::Nobody)?)
             }
             Some(_) => return Err(BadToken::Nobody),
             None if scopes.is_empty() => return Err(BadToken::Nobody),

@@ -15,6 +15,8 @@ use crate::app::Done;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const COMMIT_SEQ: HeaderName = HeaderName::from_static("x-commit-seq");
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// What a write did to its subject, see [`result`].
+pub(super) const RESULT: HeaderName = HeaderName::from_static("x-daybook-result");
 /// What one item takes on average; only a first guess for a buffer.
 const ITEM_BYTES: usize = 640;
 
@@ -77,13 +79,26 @@ pub fn done(done: &Done) -> Result<Response> {
             response.headers_mut().insert(header::LOCATION, location);
             response
         }
-        Outcome::Updated(recorded) | Outcome::Unchanged(recorded) => {
+        Outcome::Updated(recorded) | Outcome::Unchanged(recorded) | Outcome::Ignored(recorded) => {
             recorded_item(StatusCode::OK, recorded)
         }
         Outcome::Deleted(_) => StatusCode::NO_CONTENT.into_response(),
     };
+    let result = HeaderValue::from_static(result(&done.outcome));
+    response.headers_mut().insert(RESULT, result);
     put_commit(response.headers_mut(), done.seq, done.replayed);
     Ok(response)
+}
+
+/// The word for what a write did.
+pub fn result(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Created(_) => "created",
+        Outcome::Updated(_) => "updated",
+        Outcome::Unchanged(_) => "unchanged",
+        Outcome::Ignored(_) => "ignored",
+        Outcome::Deleted(_) => "deleted",
+    }
 }
 
 /// What a write did that leaves the rest to a worker.

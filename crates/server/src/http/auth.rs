@@ -49,7 +49,7 @@ pub async fn token(State(app): State<App>, params: Params, body: JsonBody) -> Re
 fn read_user(body: &str) -> std::result::Result<UserId, Rejection> {
     let mut fields = Fields::parse(body)?;
     let user = match fields.take("user_id").map(|raw| serde_json::from_str::<String>(raw.get())) {
-        None => Err(("REQUIRED", "`user_id` is required".to_owned())),
+        None => Err(("REQUIRED", "the field user_id is required".to_owned())),
         Some(Err(_)) => Err(("TYPE", "a text in quotes is expected here".to_owned())),
         Some(Ok(text)) => UserId::parse(&text).map_err(|detail| ("USER_ID", detail)),
     };

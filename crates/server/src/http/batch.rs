@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use daybook_core::json::JsonError;
 use daybook_core::limits::BATCH_ITEMS_MAX;
+use daybook_core::write_set::Recorded;
 use daybook_core::{Action, NewTransaction, Outcome, Rejection, Reply};
 use serde_json::value::RawValue;
 
@@ -178,56 +179,73 @@ pub(super) struct Forbidden {
     pub items: u64,
 }
 
+/// What became of the items of a batch.
+#[derive(Default)]
+struct Counts {
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    ignored: usize,
+    failed: usize,
+}
+
+impl Counts {
+    /// Counts an accepted item, and answers with the status that it alone would have had.
+    fn count<'a>(&mut self, outcome: &'a Outcome) -> Result<(u16, &'a Recorded)> {
+        let (count, status, recorded) = match outcome {
+            Outcome::Created(recorded) => (&mut self.created, 201, recorded),
+            Outcome::Updated(recorded) => (&mut self.updated, 200, recorded),
+            Outcome::Unchanged(recorded) => (&mut self.unchanged, 200, recorded),
+            Outcome::Ignored(recorded) => (&mut self.ignored, 200, recorded),
+            // A batch erases nothing.
+            Outcome::Deleted(_) => return Err(Error::Unanswered),
+        };
+        *count += 1;
+        Ok((status, recorded))
+    }
+}
+
 fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     // A key that was used for another batch says nothing about single items.
     if reply.verdicts.iter().any(|verdict| matches!(verdict, Err(Rejection::KeyReused))) {
         return Err(Rejection::KeyReused.into());
     }
     let mut out = Vec::with_capacity(reply.verdicts.len() * RESULT_BYTES + 128);
-    let (mut created, mut updated, mut unchanged, mut failed) =
-        (0_usize, 0_usize, 0_usize, 0_usize);
+    let mut counts = Counts::default();
     let mut forbidden: Option<Forbidden> = None;
     out.extend_from_slice(b"{\"results\":[");
     for (index, verdict) in reply.verdicts.into_iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
-        let mut open = |status: u16, name: &str| {
-            let head = format!("{comma}{{\"index\":{index},\"status\":{status},\"{name}\":");
-            out.extend_from_slice(head.as_bytes());
-        };
         match verdict {
-            Ok(Outcome::Created(recorded)) => {
-                created += 1;
-                open(201, item_name);
+            Ok(outcome) => {
+                let (status, recorded) = counts.count(&outcome)?;
+                let result = answer::result(&outcome);
+                let head = format!(
+                    "{comma}{{\"index\":{index},\"status\":{status},\"result\":\"{result}\",\
+                     \"{item_name}\":"
+                );
+                out.extend_from_slice(head.as_bytes());
                 out.extend_from_slice(recorded.body.as_bytes());
             }
-            Ok(Outcome::Updated(recorded)) => {
-                updated += 1;
-                open(200, item_name);
-                out.extend_from_slice(recorded.body.as_bytes());
-            }
-            Ok(Outcome::Unchanged(recorded)) => {
-                unchanged += 1;
-                open(200, item_name);
-                out.extend_from_slice(recorded.body.as_bytes());
-            }
-            // A batch erases nothing.
-            Ok(Outcome::Deleted(_)) => return Err(Error::Unanswered),
             Err(rejection) => {
-                failed += 1;
+                counts.failed += 1;
                 let problem = Problem::from(Error::from(rejection));
                 if problem.status == StatusCode::FORBIDDEN {
                     let first = Forbidden { code: problem.code, items: 0 };
                     forbidden.get_or_insert(first).items += 1;
                 }
-                open(problem.status.as_u16(), "error");
+                let status = problem.status.as_u16();
+                let head = format!("{comma}{{\"index\":{index},\"status\":{status},\"error\":");
+                out.extend_from_slice(head.as_bytes());
                 problem.write(None, &mut out);
             }
         }
         out.push(b'}');
     }
+    let Counts { created, updated, unchanged, ignored, failed } = counts;
     let sums = format!(
         "],\"created\":{created},\"updated\":{updated},\"unchanged\":{unchanged},\
-         \"failed\":{failed}}}"
+         \"ignored\":{ignored},\"failed\":{failed}}}"
     );
     out.extend_from_slice(sums.as_bytes());
     let refused = atomic && failed > 0;
@@ -236,7 +254,7 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     if let Some(forbidden) = forbidden {
         response.extensions_mut().insert(forbidden);
     }
-    if created + updated + unchanged > 0 {
+    if created + updated + unchanged + ignored > 0 {
         answer::put_commit(response.headers_mut(), reply.seq, reply.replayed);
     }
     Ok(response)

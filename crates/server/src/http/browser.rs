@@ -7,7 +7,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::answer::{COMMIT_SEQ, REPLAYED};
+use super::answer::{COMMIT_SEQ, REPLAYED, RESULT};
 use super::books::MIN_COMMIT_SEQ;
 use super::budget;
 use super::caller::API_KEY;
@@ -43,7 +43,7 @@ const ASKED: [HeaderName; 10] = [
     REQUEST_ID,
     header::ACCEPT,
 ];
-const ANSWERED: [HeaderName; 14] = [
+const ANSWERED: [HeaderName; 15] = [
     header::ALLOW,
     header::ETAG,
     header::LOCATION,
@@ -57,6 +57,7 @@ const ANSWERED: [HeaderName; 14] = [
     budget::RESET,
     COMMIT_SEQ,
     REPLAYED,
+    RESULT,
     PROCESS_TIME,
 ];
 /// How long a browser need not ask again whether a page may call; none keeps it longer.

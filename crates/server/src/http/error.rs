@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use daybook_core::query::{ParameterError, QueryError};
+use daybook_core::record::{RecordConflict, RecordState};
 use daybook_core::{EventSeq, FieldError, Rejection, UserId};
 use daybook_store as store;
 use serde::Serialize;
@@ -129,6 +130,7 @@ pub struct Problem {
     pub code: &'static str,
     detail: String,
     errors: Vec<Fault>,
+    conflict: Option<Box<RecordConflict>>,
     retry_after_s: Option<u32>,
     /// For the log, never for the client.
     pub cause: Option<String>,
@@ -162,7 +164,8 @@ impl From<ParameterError> for Fault {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         let detail = sentence(detail.as_ref());
-        Self { status, code, detail, errors: Vec::new(), retry_after_s: None, cause: None }
+        let errors = Vec::new();
+        Self { status, code, detail, errors, conflict: None, retry_after_s: None, cause: None }
     }
 
     /// Says nothing to the client but the request's id; the log has the cause.
@@ -191,7 +194,14 @@ impl Problem {
             request_id: Option<&'a str>,
             #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
             errors: &'a [Fault],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            differ: Option<&'a [String]>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            stored: Option<&'a RecordState>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sent: Option<&'a RecordState>,
         }
+        let conflict = self.conflict.as_deref();
         let words = self.code.to_ascii_lowercase();
         let body = Body {
             r#type: format!("urn:daybook:problem:{}", words.replace('_', "-")),
@@ -201,6 +211,9 @@ impl Problem {
             code: self.code,
             request_id,
             errors: &self.errors,
+            differ: conflict.map(|conflict| conflict.differ.as_slice()),
+            stored: conflict.map(|conflict| &conflict.stored),
+            sent: conflict.map(|conflict| &conflict.sent),
         };
         // Writing to memory does not fail, and no key is anything but a text.
         if let Err(error) = serde_json::to_writer(out, &body) {
@@ -274,7 +287,12 @@ impl From<Error> for Problem {
             Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
         };
         let retry_after_s = wait_s.or((status == S::SERVICE_UNAVAILABLE).then_some(1));
-        Self { retry_after_s, ..Self::new(status, code, error.to_string()) }
+        let mut detail = error.to_string();
+        if status == S::UNAUTHORIZED {
+            // Clients of other systems look for these words.
+            detail = format!("invalid authentication credentials: {detail}");
+        }
+        Self { retry_after_s, ..Self::new(status, code, detail) }
     }
 }
 
@@ -293,6 +311,9 @@ fn refused(rejection: Rejection) -> Problem {
         | Rejection::NotYourTransfer { .. } => S::FORBIDDEN,
         Rejection::IllegalMove { .. }
         | Rejection::StaleVersion { .. }
+        | Rejection::RecordConflict(_)
+        | Rejection::IdTaken { .. }
+        | Rejection::Deleted { .. }
         | Rejection::BelongsToTransfer { .. }
         | Rejection::AccountExists { .. }
         | Rejection::NoAccountIdLeft
@@ -322,8 +343,12 @@ fn refused(rejection: Rejection) -> Problem {
         | Rejection::BatchRefused => S::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::new(status, rejection.code(), rejection.to_string());
-    if let Rejection::Invalid(errors) = rejection {
-        problem.errors = errors.into_iter().map(Fault::from).collect();
+    match rejection {
+        Rejection::Invalid(errors) => {
+            problem.errors = errors.into_iter().map(Fault::from).collect();
+        }
+        Rejection::RecordConflict(conflict) => problem.conflict = Some(conflict),
+        _ => {}
     }
     problem
 }

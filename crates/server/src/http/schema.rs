@@ -63,6 +63,9 @@ pub struct TransactionBody {
     status: Status,
     /// Which way the money went, seen from the user.
     side: Side,
+    /// There, and true, where somebody said the side; it stays then when the metadata changes.
+    #[schema(nullable = false)]
+    side_given: Option<bool>,
     /// ISO 4217, or a configured crypto code.
     #[schema(example = "USD")]
     currency: String,
@@ -77,6 +80,12 @@ pub struct TransactionBody {
     source: Option<String>,
     #[schema(required)]
     external_id: Option<String>,
+    /// As it was sent, where it was.
+    #[schema(nullable = false)]
+    source_version: Option<i64>,
+    /// As it was sent, where it was.
+    #[schema(nullable = false, format = DateTime)]
+    source_updated_at: Option<String>,
     /// The transfer of the ledger that the item shows; such an item changes with it only.
     #[schema(nullable = false, format = "uuid")]
     transfer_id: Option<String>,
@@ -123,8 +132,12 @@ pub enum Amount {
                  "card_last_four": "5678", "location": "San Francisco, CA"}
 }))]
 pub struct NewTransactionBody {
-    /// With a user's token it may be left out.
-    #[schema(max_length = 128)]
+    /// A UUID that becomes the item's id; Daybook makes one when it is left out. The same id with
+    /// the same content is a repeat.
+    #[schema(format = "uuid")]
+    id: Option<String>,
+    /// With a user's token it may be left out. White space around it is cut off.
+    #[schema(max_length = 255)]
     user_id: Option<String>,
     transaction_type: TransactionType,
     amount: Amount,
@@ -145,12 +158,19 @@ pub struct NewTransactionBody {
     /// The record's id in the system that it came from.
     #[schema(max_length = 255)]
     external_id: Option<String>,
+    /// A whole number that rises with every version of the record in its system.
+    #[schema(minimum = 0)]
+    source_version: Option<i64>,
+    /// When the record last changed in its system.
+    #[schema(format = DateTime)]
+    source_updated_at: Option<String>,
     /// When it happened; now when left out.
     #[schema(format = DateTime)]
     created_at: Option<String>,
 }
 
-/// What of a transaction changes.
+/// What of a transaction changes. Its other fields may be repeated as they are; `version` must then
+/// be the newest one.
 #[derive(ToSchema)]
 #[schema(as = TransactionPatch, example = json!({"status": "completed"}))]
 pub struct PatchBody {
@@ -164,9 +184,12 @@ pub struct PatchBody {
     metadata: Option<Value>,
     #[schema(nullable = false, format = DateTime)]
     created_at: Option<String>,
+    /// With `null` the side follows from the metadata again.
+    side: Option<Side>,
 }
 
-/// Every field of a transaction that may change. The others may be repeated as they are.
+/// Every field of a transaction that may change. The others may be repeated as they are; `version`
+/// must then be the newest one.
 #[derive(ToSchema)]
 #[schema(as = TransactionReplacement)]
 pub struct ReplacementBody {
@@ -176,7 +199,9 @@ pub struct ReplacementBody {
     metadata: Value,
     #[schema(format = DateTime)]
     created_at: String,
+    /// As it is when left out.
     product: Option<String>,
+    /// When left out, a side that was said stays, and any other follows from the metadata.
     side: Option<Side>,
 }
 
@@ -252,7 +277,10 @@ pub struct BatchBody {
     results: Vec<BatchItem>,
     created: u32,
     updated: u32,
+    /// Sent again with the same content.
     unchanged: u32,
+    /// Sent again, older than what is stored or with too little to change it.
+    ignored: u32,
     failed: u32,
 }
 
@@ -264,6 +292,9 @@ pub struct BatchItem {
     /// The status that the item alone would have had.
     #[schema(example = 201)]
     status: u16,
+    /// `created`, `updated`, `unchanged` or `ignored`; not where there is an error.
+    #[schema(nullable = false, example = "created")]
+    result: Option<String>,
     #[schema(nullable = false)]
     transaction: Option<TransactionBody>,
     #[schema(nullable = false)]
@@ -453,6 +484,15 @@ pub struct Problem {
     /// Every field and parameter that breaks a rule.
     #[schema(nullable = false)]
     errors: Option<Vec<Fault>>,
+    /// Of a record that contradicts what is stored: the fields that differ.
+    #[schema(nullable = false)]
+    differ: Option<Vec<String>>,
+    /// The record as it is stored.
+    #[schema(nullable = false, value_type = Option<Object>)]
+    stored: Option<Value>,
+    /// The record as it was sent.
+    #[schema(nullable = false, value_type = Option<Object>)]
+    sent: Option<Value>,
 }
 
 #[derive(ToSchema)]

@@ -20,8 +20,12 @@ use crate::app::{App, new_id};
 
 /// Records a transaction.
 ///
-/// A transaction with a `source` and an `external_id` that are known already updates that record
-/// when it is newer and changes nothing when it is not; the answer is 200 then, not 201.
+/// A record that is known already, by its `source` and `external_id` or by its `id`, updates the item
+/// when it is newer and changes nothing when it is not; the answer is 200 then, not 201, and the
+/// header `X-Daybook-Result` says what became of it. Newer is a higher `source_version` or a later
+/// `source_updated_at`; without either, a pending record with another status, if it has a `source`. A
+/// record that contradicts what is stored is refused (409) with both. Fields whose names begin with
+/// `_`, `search_content` and `updated_at` are passed over.
 #[utoipa::path(
     post, path = "/api/v1/transactions", tag = "feed", operation_id = "createTransaction",
     params(WriteHeaders), request_body = NewTransactionBody,
@@ -90,7 +94,9 @@ pub async fn get(
     Ok(answer::item(&item))
 }
 
-/// Changes the status, amount, metadata or time of a transaction (JSON merge patch, RFC 7396).
+/// Changes the status, amount, side, metadata or time of a transaction (JSON merge patch, RFC 7396).
+///
+/// A side that nobody said follows from the metadata, as it does when the item is recorded.
 #[utoipa::path(
     patch, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "patchTransaction",
     params(IdParam, OwnerParam, IfMatchHeader,
@@ -114,7 +120,7 @@ pub async fn patch(
     answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
 }
 
-/// Replaces every field of a transaction that may change.
+/// Replaces every field of a transaction that may change; what `GET` answered is such a body.
 #[utoipa::path(
     put, path = "/api/v1/transactions/{id}", tag = "feed", operation_id = "replaceTransaction",
     params(IdParam, OwnerParam, IfMatchHeader,

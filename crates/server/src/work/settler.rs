@@ -189,7 +189,13 @@ impl Settler {
                     attempts.retried.increment(1);
                 }
             }
-            Ok(Outcome::Created(_) | Outcome::Unchanged(_) | Outcome::Deleted(_)) | Err(_) => {}
+            Ok(
+                Outcome::Created(_)
+                | Outcome::Unchanged(_)
+                | Outcome::Ignored(_)
+                | Outcome::Deleted(_),
+            )
+            | Err(_) => {}
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use daybook_core::command::{ExternalKey, ReadSet};
 use daybook_core::write_set::{Snapshot, StoredReply};
-use daybook_core::{AccountId, Event, EventSeq, Submission, Transaction, Transfer};
+use daybook_core::{
+    AccountId, Event, EventSeq, Submission, Transaction, TransactionId, Transfer, UserId,
+};
 use futures_util::future::{try_join, try_join3};
 use uuid::Uuid;
 
@@ -31,6 +33,7 @@ pub async fn load(
             chain::newest(conn),
             transactions(conn, &set),
             external(conn, &set),
+            deleted(conn, &set),
             replies(conn, &set),
             transfers(conn, &set),
             references(conn, &set),
@@ -44,7 +47,7 @@ pub async fn load(
     let buckets = Buckets::foresee(conn, submissions, numbers);
     let asked = try_join3(asked, accounts, buckets);
     let (_, (found, accounts, buckets)) = try_join(conn.batch(begin), asked).await?;
-    let (newest, transactions, external, replies, transfers, references, openers, last, keys) =
+    let (newest, items, external, deleted, replies, transfers, references, openers, last, keys) =
         found;
     let next_seq = EventSeq(newest.seq.0 + 1);
     let mut snapshot = Snapshot { next_seq, last_account: last, ..Snapshot::default() };
@@ -52,7 +55,8 @@ pub async fn load(
         snapshot.external.insert(key, item.id);
         snapshot.transactions.insert(item.id, item);
     }
-    snapshot.transactions.extend(transactions.into_iter().map(|item| (item.id, item)));
+    snapshot.transactions.extend(items.into_iter().map(|item| (item.id, item)));
+    snapshot.deleted.extend(deleted);
     for found in references {
         let Some(reference) = found.reference.clone() else { continue };
         snapshot.references.insert((found.source, reference), found.id);
@@ -122,6 +126,22 @@ async fn external(conn: &Conn, set: &ReadSet) -> Result<Vec<(ExternalKey, Transa
     rows.iter().map(read).collect()
 }
 
+/// Whose the items were that had chosen ids and are gone.
+async fn deleted(conn: &Conn, set: &ReadSet) -> Result<Vec<(TransactionId, UserId)>> {
+    if set.chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Vec<u8>> = set.chosen.iter().map(|id| id.0.as_bytes().to_vec()).collect();
+    let sql = "select e.subject, u.name from events e join users u on u.user = e.user \
+         where e.subject = any($1) and e.event_type = 'transaction.deleted'";
+    let rows = conn.query(sql, &[&ids]).await?;
+    let read = |row: &tokio_postgres::Row| {
+        let id = Uuid::from_slice(row.bytes(0, "id")?).map_err(|_| corrupt("id"))?;
+        Ok((TransactionId(id), codec::user(row, 1)?))
+    };
+    rows.iter().map(read).collect()
+}
+
 async fn replies(conn: &Conn, set: &ReadSet) -> Result<Vec<(u128, StoredReply)>> {
     if set.keys.is_empty() {
         return Ok(Vec::new());
@@ -181,11 +201,11 @@ async fn accounts(conn: &Conn, ids: Vec<i64>) -> Result<Vec<daybook_core::Holdin
     conn.query(&sql, &[&ids]).await?.iter().map(holding).collect()
 }
 
-async fn openers(conn: &Conn, set: &ReadSet) -> Result<Vec<(daybook_core::UserId, usize)>> {
+async fn openers(conn: &Conn, set: &ReadSet) -> Result<Vec<(UserId, usize)>> {
     if set.openers.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<&str> = set.openers.iter().map(daybook_core::UserId::as_str).collect();
+    let names: Vec<&str> = set.openers.iter().map(UserId::as_str).collect();
     let count = "select k.place, count(a.account) \
          from unnest($1) with ordinality k (name, place) join users u on u.name = k.name \
          left join accounts a on a.user = u.user group by k.place";

@@ -168,14 +168,14 @@ fn items<'a>(
     all.push(Statement::new(
         "insert into transactions (id, \"user\", type, product, status, side, currency, digits, \
          amount, metadata, source, external_id, version, created_at, recorded_at, updated_at, \
-         seq, transfer, search) \
+         seq, transfer, side_given, source_version, source_updated_at, search) \
          select id, owner, type, product, status, side, currency, digits, amount, metadata::json, \
          source, external_id, version, created_at, recorded_at, updated_at, seq, transfer, \
-         search::tsvector \
+         side_given, source_version, source_updated_at, search::tsvector \
          from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-         $18, $19) as new (id, owner, type, product, status, side, currency, digits, amount, \
+         $18, $19, $20, $21, $22) as new (id, owner, type, product, status, side, currency, digits, amount, \
          metadata, source, external_id, version, created_at, recorded_at, updated_at, seq, \
-         transfer, search)",
+         transfer, side_given, source_version, source_updated_at, search)",
         vec![
             Box::new(items.iter().map(|item| item.id.0).collect::<Vec<_>>()),
             Box::new(users),
@@ -197,6 +197,14 @@ fn items<'a>(
             ),
             numbers(|item| item.seq.0),
             Box::new(items.iter().map(|item| item.transfer_id.map(|id| id.0)).collect::<Vec<_>>()),
+            Box::new(items.iter().map(|item| item.side_given).collect::<Vec<_>>()),
+            Box::new(items.iter().map(|item| item.revision.version).collect::<Vec<_>>()),
+            Box::new(
+                items
+                    .iter()
+                    .map(|item| item.revision.updated_at.map(Timestamp::micros))
+                    .collect::<Vec<_>>(),
+            ),
             Box::new(indexed),
         ],
     ));

@@ -374,6 +374,7 @@ pub fn seen(verdict: &StoredVerdict) -> Option<&String> {
         StoredVerdict::Created(_)
         | StoredVerdict::Updated(_)
         | StoredVerdict::Unchanged(_)
+        | StoredVerdict::Ignored(_)
         | StoredVerdict::Deleted(_)
         | StoredVerdict::Refused(_) => None,
     }
@@ -386,6 +387,7 @@ pub fn seen_mut(verdict: &mut StoredVerdict) -> Option<(EventSeq, &mut String)> 
         StoredVerdict::Created(_)
         | StoredVerdict::Updated(_)
         | StoredVerdict::Unchanged(_)
+        | StoredVerdict::Ignored(_)
         | StoredVerdict::Deleted(_)
         | StoredVerdict::Refused(_) => None,
     }

@@ -9,7 +9,9 @@ use daybook_core::command::ReadSet;
 use daybook_core::id::fnv128;
 use daybook_core::search::{Document, in_dictionary};
 use daybook_core::write_set::{RowChange, Snapshot, StoredReply, WriteSet};
-use daybook_core::{Event, EventSeq, Subject, Submission, Timestamp, Transaction, UserId};
+use daybook_core::{
+    Event, EventSeq, Subject, Submission, Timestamp, Transaction, TransactionId, UserId,
+};
 use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, Statement, named_params};
 
@@ -95,6 +97,11 @@ pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -
             snapshot.transactions.insert(item.id, item);
         }
     }
+    for id in &set.chosen {
+        if let Some(user) = deleted(conn, *id)? {
+            snapshot.deleted.insert(*id, user);
+        }
+    }
     for id in &set.api_keys {
         if let Some(key) = keys::get(conn, *id)? {
             snapshot.keys.insert(*id, key);
@@ -111,6 +118,16 @@ pub fn load(conn: &Connection, submissions: &[Submission], next_seq: EventSeq) -
         }
     }
     Ok(snapshot)
+}
+
+/// Whose an item was that is gone.
+fn deleted(conn: &Connection, id: TransactionId) -> Result<Option<UserId>> {
+    let mut find = conn.prepare_cached(
+        "select u.name from events e join users u on u.user = e.user \
+         where e.transaction_id = ?1 and e.event_type = 'transaction.deleted'",
+    )?;
+    let mut rows = find.query([id.0.as_bytes().as_slice()])?;
+    rows.next()?.map(|row| codec::user(row, 0)).transpose()
 }
 
 fn reply(conn: &Connection, scope: u128) -> Result<Option<StoredReply>> {
@@ -275,10 +292,10 @@ fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Re
     let mut insert = conn.prepare_cached(
         "insert into transactions (pos, id, user, type, product, status, side, currency, digits, \
          amount, metadata, source, external_id, version, created_at, recorded_at, updated_at, seq, \
-         transfer) \
+         transfer, side_given, source_version, source_updated_at) \
          values (:pos, :id, :user, :type, :product, :status, :side, :currency, :digits, :amount, \
          :metadata, :source, :external_id, :version, :created_at, :recorded_at, :updated_at, :seq, \
-         :transfer)",
+         :transfer, :side_given, :source_version, :source_updated_at)",
     )?;
     insert.execute(named_params! {
         ":pos": pos,
@@ -300,6 +317,9 @@ fn insert_item(conn: &Connection, pos: i64, user: i64, item: &Transaction) -> Re
         ":updated_at": item.updated_at.map(Timestamp::micros),
         ":seq": item.seq.0,
         ":transfer": item.transfer_id.map(|id| id.0.into_bytes()),
+        ":side_given": item.side_given,
+        ":source_version": item.revision.version,
+        ":source_updated_at": item.revision.updated_at.map(Timestamp::micros),
     })?;
     Ok(())
 }

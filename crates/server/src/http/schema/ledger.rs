@@ -98,7 +98,7 @@ pub struct NewAccountBody {
     /// USD when left out.
     currency: Option<String>,
     /// Nobody's when left out; the token's user with a user's token.
-    #[schema(max_length = 128)]
+    #[schema(max_length = 255)]
     user_id: Option<String>,
     #[schema(max_length = 100)]
     name: Option<String>,
@@ -304,6 +304,8 @@ pub struct TransferBatchBody {
     created: u32,
     updated: u32,
     unchanged: u32,
+    /// Always 0: a transfer that is sent again is unchanged, or refused.
+    ignored: u32,
     failed: u32,
 }
 
@@ -315,6 +317,9 @@ pub struct TransferBatchItem {
     /// The status that the transfer alone would have had.
     #[schema(example = 201)]
     status: u16,
+    /// `created` or `unchanged`; not where there is an error.
+    #[schema(nullable = false, example = "created")]
+    result: Option<String>,
     #[schema(nullable = false)]
     transfer: Option<TransferBody>,
     #[schema(nullable = false)]
@@ -429,6 +434,7 @@ pub struct PreferHeader {
 #[response(status = 201, headers(
     ("Location" = String, description = "Where the account is."),
     ("ETag" = String, description = "The version of the account's terms, in quotes; its balance does not change it."),
+    ("X-Daybook-Result" = String, description = "`created`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -440,6 +446,7 @@ pub struct AccountCreated(AccountBody);
 #[derive(IntoResponses)]
 #[response(status = 200, headers(
     ("ETag" = String, description = "The version of the account's terms, in quotes; its balance does not change it."),
+    ("X-Daybook-Result" = String, description = "`updated` or `unchanged`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -452,6 +459,7 @@ pub struct AccountWritten(AccountBody);
 #[response(status = 201, headers(
     ("Location" = String, description = "Where the transfer is."),
     ("ETag" = String, description = "The transfer's version, in quotes."),
+    ("X-Daybook-Result" = String, description = "`created`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -465,6 +473,7 @@ pub struct TransferCreated(TransferBody);
     ("Location" = String, description = "Where the transfer is."),
     ("ETag" = String, description = "The transfer's version, in quotes."),
     ("Preference-Applied" = String, description = "`respond-async`"),
+    ("X-Daybook-Result" = String, description = "`created`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -476,6 +485,7 @@ pub struct TransferAccepted(TransferBody);
 #[derive(IntoResponses)]
 #[response(status = 200, headers(
     ("ETag" = String, description = "The transfer's version, in quotes."),
+    ("X-Daybook-Result" = String, description = "`updated` or `unchanged`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \

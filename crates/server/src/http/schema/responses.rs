@@ -9,6 +9,7 @@ use super::{BatchBody, Problem, TransactionBody};
 #[response(status = 201, headers(
     ("Location" = String, description = "Where the item is."),
     ("ETag" = String, description = "The item's version, in quotes."),
+    ("X-Daybook-Result" = String, description = "`created`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -20,6 +21,8 @@ pub struct Created(TransactionBody);
 #[derive(IntoResponses)]
 #[response(status = 200, headers(
     ("ETag" = String, description = "The item's version, in quotes."),
+    ("X-Daybook-Result" = String, description = "`updated`; or `unchanged`, because the item says so already; or `ignored`, because what was \
+     sent is older than the item or says too little to change it (of a record that is sent again)."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -30,6 +33,7 @@ pub struct Written(TransactionBody);
 /// Erased.
 #[derive(IntoResponses)]
 #[response(status = 204, headers(
+    ("X-Daybook-Result" = String, description = "`deleted`."),
     ("X-Commit-Seq" = i64, description = "The newest event that a reader must have seen to see \
      this write; see `X-Min-Commit-Seq`."),
     ("Idempotent-Replayed" = String, description = "`true` when this is the answer to an earlier \
@@ -108,8 +112,8 @@ pub enum WriteProblems {
     /// The body took too long to arrive.
     #[response(status = 408, content_type = "application/problem+json")]
     Slow(Problem),
-    /// An illegal status move, a stale version, or an item that belongs to a transfer. In the
-    /// ledger also: a frozen or closed account, or an id or a reference that is taken.
+    /// An illegal status move, a stale version, a record that contradicts what is stored (with
+    /// both), an id that is taken, or an item that belongs to a transfer. In the ledger also: a frozen or closed account, or an id or a reference that is taken.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The body is too large.
