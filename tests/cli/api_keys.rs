@@ -82,7 +82,8 @@ fn a_mistake_is_told() {
         .fails(2, "set DAYBOOK_AUTH");
     keys(&folder, &["create", "--name", "a", "--scope", "root"])
         .fails(1, "scopes/0: `root` is none");
-    keys(&folder, &["rotate", "0123456789abcdef"]).fails(1, "there is no API key 0123456789abcdef");
+    keys(&folder, &["rotate", "0123456789abcdef"])
+        .fails(1, "API key not found: there is none with the id 0123456789abcdef");
     keys(&folder, &["rotate", "0123456789abcdef", "--grace", "8d"]).fails(2, "--grace: a secret");
     let short = [("DAYBOOK_AUTH_KEY_SECRET", "short")];
     let ran = folder.run_with(&["api-keys", "create", "--name", "a", "--scope", "ops"], &short);

@@ -192,8 +192,8 @@ fn what_cannot_be_read_is_one_clear_sentence() {
     let folder = Folder::new();
     folder.run(&["import", "no.ndjson"]).fails(2, "'no.ndjson' cannot be read: No such file");
     folder.write("items.ndjson", "");
-    let user = ["import", "items.ndjson", "--user", "a b"];
-    folder.run(&user).fails(2, "--user: the user id contains white space");
+    let user = ["import", "items.ndjson", "--user", "a\tb"];
+    folder.run(&user).fails(2, "--user: the user id contains control characters");
     let mapping = ["import", "items.ndjson", "--mapping", "no.toml"];
     folder.run(&mapping).fails(2, "the mapping 'no.toml' cannot be read");
 }

@@ -215,7 +215,7 @@ fn a_wrong_section_of_accounts_is_a_clear_sentence() {
         ("[900]", "[0]", "`accounts.house`: 0 is no number of an account"),
         ("[900]", "[\"a\"]", "line 15: invalid type: string \"a\", expected i64"),
         ("\"EUR\"", "\"XXQ\"", "`[accounts]`: the currency is neither"),
-        ("\"user-\"", "\"a b\"", "`[accounts]`: the user id contains white space"),
+        ("\"user-\"", "\"a\\tb\"", "`[accounts]`: the user id contains control"),
         ("\"10.00\"", "\"10.005\"", "`[accounts]`: the amount has more than the 2 fraction"),
         ("owner_prefix", "owner", "line 13: unknown field `owner`"),
     ] {

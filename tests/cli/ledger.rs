@@ -189,9 +189,18 @@ fn a_statement_and_a_past_balance_tell_what_was_when(on: On) {
 fn a_refusal_is_exit_code_1_with_its_code(on: On) {
     let folder = ledger(on);
     for (words, sentence) in [
-        (&["accounts", "show", "9"][..], "there is no account 9 (ACCOUNT_NOT_FOUND)"),
-        (&["accounts", "statement", "9"], "there is no account 9 (ACCOUNT_NOT_FOUND)"),
-        (&["transfers", "list", "--account", "9"], "there is no account 9 (ACCOUNT_NOT_FOUND)"),
+        (
+            &["accounts", "show", "9"][..],
+            "account not found: there is none with the number 9 (ACCOUNT_NOT_FOUND)",
+        ),
+        (
+            &["accounts", "statement", "9"],
+            "account not found: there is none with the number 9 (ACCOUNT_NOT_FOUND)",
+        ),
+        (
+            &["transfers", "list", "--account", "9"],
+            "account not found: there is none with the number 9 (ACCOUNT_NOT_FOUND)",
+        ),
         (&["accounts", "open", "--id", "1"], "there is an account 1 already (ACCOUNT_EXISTS)"),
         (
             &["accounts", "open", "--initial-balance", "1.005"],
@@ -223,7 +232,7 @@ fn a_refusal_is_exit_code_1_with_its_code(on: On) {
         ),
         (
             &["transfers", "show", "01932f5e-0000-7000-8000-000000000000"],
-            "there is no transfer 01932f5e-0000-7000-8000-000000000000 (TRANSFER_NOT_FOUND)",
+            "transfer not found: there is none with the id 01932f5e-0000-7000-8000-000000000000 (TRANSFER_NOT_FOUND)",
         ),
     ] {
         folder.run(words).fails(1, sentence);
@@ -240,7 +249,7 @@ fn a_misuse_is_exit_code_2() {
     let metadata = [&send[..], &["--metadata", "{a}"]].concat();
     folder.run(&metadata).fails(2, "--metadata: this is no JSON");
     folder.run(&["accounts", "list", "--currency", "XXQ"]).fails(2, "--currency: 'XXQ' is no");
-    folder.run(&["accounts", "list", "--user", "a b"]).fails(2, "--user: the user id contains");
+    folder.run(&["accounts", "list", "--user", "a\tb"]).fails(2, "--user: the user id contains");
     folder
         .run(&["accounts", "statement", "1", "--end-date", "soon"])
         .fails(2, "--end-date: 'soon'");

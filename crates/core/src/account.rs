@@ -15,7 +15,7 @@ use crate::json::Json;
 use crate::limits::ACCOUNT_NAME_CHARS_MAX;
 use crate::money::{Amount, AsText, Balance, Currency};
 use crate::named::named;
-use crate::rejection::Rejection;
+use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transaction::Vocabulary;
 
@@ -260,6 +260,7 @@ impl AccountPatch {
         if next.status == AccountStatus::Closed {
             return Err(Rejection::AccountClosed { id });
         }
+        self.check_terms(&mut next)?;
         if let Some(status) = self.status {
             let funds = &holding.funds;
             let empty = funds.balance == Balance::ZERO
@@ -270,28 +271,38 @@ impl AccountPatch {
             }
             next.status = status;
         }
-        if let Some(overdraft) = self.overdraft {
-            next.overdraft = overdraft;
-            if let Overdraft::Limit(limit) = overdraft {
-                if !limit.fits(next.currency) {
-                    return Err(too_precise("/overdraft_limit", next.currency));
-                }
-                if holding.funds.available().atto() < -limit.atto() {
-                    return Err(Rejection::LimitInUse { id });
-                }
-            }
-        }
-        if let Some(metadata) = &self.metadata {
-            next.metadata = next.metadata.merge(metadata.clone());
-            if let Some(mut error) = check_metadata(&next.metadata).pop() {
-                error.pointer = "/metadata".to_owned();
-                return Err(Rejection::Invalid(vec![error]));
-            }
+        if let Some(Overdraft::Limit(limit)) = self.overdraft
+            && holding.funds.available().atto() < -limit.atto()
+        {
+            return Err(Rejection::LimitInUse { id });
         }
         if let Some(name) = &self.name {
             next.name.clone_from(name);
         }
         Ok(next)
+    }
+
+    /// Brings in limit and metadata, and names each that breaks a rule of this account.
+    fn check_terms(&self, next: &mut Account) -> Result<(), Rejection> {
+        let mut errors = Vec::new();
+        if let Some(overdraft) = self.overdraft {
+            next.overdraft = overdraft;
+            if let Overdraft::Limit(limit) = overdraft
+                && !limit.fits(next.currency)
+            {
+                let detail = more_digits(next.currency);
+                errors.push(FieldError::new("/overdraft_limit", "AMOUNT", detail));
+            }
+        }
+        if let Some(metadata) = &self.metadata {
+            next.metadata = next.metadata.clone().merge(metadata.clone());
+            errors.extend(
+                check_metadata(&next.metadata)
+                    .into_iter()
+                    .map(|error| FieldError { pointer: "/metadata".to_owned(), ..error }),
+            );
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Rejection::Invalid(errors)) }
     }
 }
 

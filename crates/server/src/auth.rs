@@ -222,7 +222,8 @@ mod tests {
             (serde_json::json!({"sub": "ann"}), BadToken::Invalid),
             (serde_json::json!({"sub": "ann", "exp": 1}), BadToken::Expired),
             (serde_json::json!({"sub": "ann", "exp": exp, "nbf": exp}), BadToken::NotYet),
-            (serde_json::json!({"sub": "a b", "exp": exp}), BadToken::Nobody),
+            (serde_json::json!({"sub": "a\u{7}b", "exp": exp}), BadToken::Nobody),
+            (serde_json::json!({"sub": " ann", "exp": exp}), BadToken::Nobody),
             (serde_json::json!({"scope": "unknown", "exp": exp}), BadToken::Nobody),
         ] {
             let token = sign(Header::new(Theirs::HS256), &claims);

@@ -30,8 +30,8 @@ pub enum SideChange {
     Unsaid,
     /// The side follows from the metadata from now on.
     Forget,
-    Say(Side),
-    /// A full replacement shows a side. It is said with it where the metadata says another.
+    /// This side. It is said where the metadata says another one, so that what a client repeats as
+    /// it was read says nothing.
     Show(Side),
 }
 
@@ -75,7 +75,7 @@ impl Patch {
                 .or(replaces.then_some(MetadataChange::Replace(Json::Object(Vec::new())))),
             created_at: r.field("created_at", read_time),
             side: match r.field("side", read_side) {
-                Some(side) => SideChange::Say(side),
+                Some(side) => SideChange::Show(side),
                 None if forgets => SideChange::Forget,
                 None => SideChange::Unsaid,
             },
@@ -187,7 +187,6 @@ impl Patch {
             SideChange::Show(side) if is_same && side == item.side => (side, item.side_given),
             SideChange::Unsaid if item.keeps_side() => (item.side, true),
             SideChange::Unsaid | SideChange::Forget => (follows, false),
-            SideChange::Say(side) => (side, true),
             SideChange::Show(side) => (side, item.keeps_side() || side != follows),
         }
     }

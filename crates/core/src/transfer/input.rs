@@ -71,7 +71,7 @@ impl NewTransfer {
         {
             r.error("/amount", "AMOUNT", more_digits(currency));
         }
-        if expires_in.is_some() && !hold {
+        if expires_in.is_some() && !hold && !r.broken("pending") {
             let detail = "only a hold expires; send `pending`: true with it";
             r.error("/expires_in", "NOT_A_HOLD", detail);
         }

@@ -106,7 +106,6 @@ async fn a_patch_changes_what_may_change() {
         ("currency", json!("EUR")),
         ("id", json!(1)),
         ("product", json!("P2P")),
-        ("side", json!("credit")),
     ] {
         let answer = api.call("PATCH", &path).json(json!({field: value}).to_string()).expect(422);
         let expected = [(format!("/{field}"), "IMMUTABLE".to_owned())];

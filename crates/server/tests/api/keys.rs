@@ -99,7 +99,7 @@ async fn a_bad_request_for_a_key_says_what_is_wrong() {
         (json!({"name": "a", "scopes": []}), "/scopes"),
         (json!({"name": "a", "scopes": ["feed:read", "root"]}), "/scopes/1"),
         (json!({"name": "a", "scopes": "admin"}), "/scopes"),
-        (json!({"name": "a", "scopes": ["ops"], "users": ["a b"]}), "/users"),
+        (json!({"name": "a", "scopes": ["ops"], "users": ["a\u{7}b"]}), "/users"),
         (json!({"name": "a", "scopes": ["ops"], "accounts": ["x"]}), "/accounts"),
         (json!({"name": "a", "scopes": ["ops"], "expires_at": "2020-01-01"}), "/expires_at"),
         (json!({"name": "a", "scopes": ["ops"], "secret": "mine"}), "/secret"),

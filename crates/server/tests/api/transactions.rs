@@ -55,7 +55,7 @@ async fn every_kind_can_be_recorded_as_its_example_says() {
 #[tokio::test]
 async fn every_broken_field_is_named_in_one_answer() {
     let api = Api::new().await;
-    let body = json!({"user_id": "a b", "transaction_type": "gift", "amount": true,
+    let body = json!({"user_id": "a\u{7}b", "transaction_type": "gift", "amount": true,
         "currency": "XXQ", "status": "done", "side": 1, "product": "Boat", "metadata": [],
         "external_id": "", "created_at": "2023-02-29", "colour": "red"});
     let answer = api.post("/transactions", body.to_string()).expect(422).await;

@@ -113,7 +113,8 @@ pub enum WriteProblems {
     #[response(status = 408, content_type = "application/problem+json")]
     Slow(Problem),
     /// An illegal status move, a stale version, a record that contradicts what is stored (with
-    /// both), an id that is taken, or an item that belongs to a transfer. In the ledger also: a frozen or closed account, or an id or a reference that is taken.
+    /// both), an id that is taken, or an item that belongs to a transfer. In the ledger also:
+    /// a frozen or closed account, or an id or a reference that is taken.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The body is too large.
