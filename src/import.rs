@@ -30,6 +30,7 @@ use anyhow::{Context, bail};
 use clap::Args as ClapArgs;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::{Rejection, UserId};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::output::{count, note, progress_bytes, say, say_json, usage};
@@ -270,7 +271,7 @@ impl Run {
         if let Some(path) = &self.state_path {
             self.state.save(path)?;
         }
-        self.go_on(rows, &stop)?;
+        self.go_on(rows, &stop, &bar)?;
         // While one batch is committed, the next one is read and checked.
         let begin = self.state.place();
         let mut batch = self.importer.read(rows, &mut self.repeats, &self.state, begin)?;
@@ -298,7 +299,12 @@ impl Run {
     }
 
     /// Reads the rows that an earlier run took or rejected again, so that their names are known.
-    fn go_on(&mut self, rows: &mut Rows, stop: &AtomicBool) -> anyhow::Result<()> {
+    fn go_on(
+        &mut self,
+        rows: &mut Rows,
+        stop: &AtomicBool,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
         let mut offset = 0;
         while offset < self.state.offset && !stop.load(Ordering::Relaxed) {
             let row = rows.next()?.filter(|row| row.end.offset <= self.state.offset);
@@ -307,6 +313,7 @@ impl Run {
             };
             offset = row.end.offset;
             self.importer.remember(row, &mut self.repeats)?;
+            bar.set_position(offset);
         }
         Ok(())
     }

@@ -85,22 +85,22 @@ impl Checker {
     fn item(&self, body: &str) -> Result<Checked, Rejection> {
         let parse =
             |body: &str, id| NewTransaction::parse(body, id, self.user.as_ref(), &self.vocabulary);
-        match exported(body)? {
-            None => parse(body, app::new_id()).map(Checked::Item),
-            Some(Export { id: None, own, .. }) => parse(&own, app::new_id()).map(Checked::Item),
-            Some(Export { id: Some(id), transfer: Some(transfer), .. }) => {
-                Ok(Checked::Shown { id, transfer })
-            }
-            Some(Export { id: Some(id), transfer: None, version, says_side, own }) => {
-                let mut new = parse(&own, id)?;
-                if version.is_some() {
-                    // Every exported item shows its side; only some were told it.
-                    let kind = daybook_core::kind::of(new.transaction_type);
-                    new.side_given = says_side || new.side != kind.side(&new.metadata);
-                }
-                Ok(Checked::Exported { new, version })
-            }
+        let Some(Export { id, transfer, version, says_side, own }) = exported(body)? else {
+            return parse(body, app::new_id()).map(Checked::Item);
+        };
+        if let (Some(id), Some(transfer)) = (id, transfer) {
+            return Ok(Checked::Shown { id, transfer });
         }
+        let mut new = parse(&own, id.unwrap_or_else(app::new_id))?;
+        if version.is_some() {
+            // Every exported item shows its side; only some were told it.
+            let kind = daybook_core::kind::of(new.transaction_type);
+            new.side_given = says_side || new.side != kind.side(&new.metadata);
+        }
+        Ok(match id {
+            Some(_) => Checked::Exported { new, version },
+            None => Checked::Item(new),
+        })
     }
 }
 
