@@ -19,7 +19,7 @@ use super::check::{Checked, Checker};
 use super::lines::Place;
 use super::opening::{Opened, Opening, is_on_terms};
 use super::preview::Preview;
-use super::repeats::Repeats;
+use super::repeats::{Repeat, Repeats};
 use super::rows::{Row, Rows};
 use super::state::{Counts, State};
 
@@ -40,6 +40,7 @@ struct Good {
     line: u64,
     raw: Vec<u8>,
     checked: Checked,
+    repeat: Option<Rejection>,
 }
 
 /// Rows to commit, or what became of them.
@@ -90,9 +91,13 @@ impl Importer {
             batch.key.fingerprint = fingerprint(&row_parts);
             bytes += row.raw.len();
             match self.check(row.line, row.body, repeats)? {
-                Ok(checked) => {
+                // Without a store the earlier row counts as taken.
+                Ok((_, Some(repeat))) if self.store.is_none() => {
+                    batch.reject(row.line, repeat, row.raw);
+                }
+                Ok((checked, repeat)) => {
                     batch.counts.unnamed += u64::from(checked.is_unnamed());
-                    batch.rows.push(Good { line: row.line, raw: row.raw, checked });
+                    batch.rows.push(Good { line: row.line, raw: row.raw, checked, repeat });
                 }
                 Err(rejection) => batch.reject(row.line, rejection, row.raw),
             }
@@ -100,17 +105,22 @@ impl Importer {
         Ok((batch.counts.rows > 0).then_some(batch))
     }
 
+    /// Checks a row; the second is why it is refused if the store has a record of its name.
     fn check(
         &self,
         line: u64,
         body: Result<String, Rejection>,
         repeats: &mut Repeats,
-    ) -> anyhow::Result<Result<Checked, Rejection>> {
+    ) -> anyhow::Result<Result<(Checked, Option<Rejection>), Rejection>> {
         let checked = match body.and_then(|body| self.checker.check(body)) {
             Ok(checked) => checked,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        Ok(repeats.check(line, &checked)?.map(|()| checked))
+        Ok(match repeats.check(line, &checked)? {
+            Repeat::No => Ok((checked, None)),
+            Repeat::IfTaken(rejection) => Ok((checked, Some(rejection))),
+            Repeat::Refused(rejection) => Err(rejection),
+        })
     }
 
     /// Remembers the name of a row that an earlier run took or rejected.
@@ -159,7 +169,8 @@ async fn commit(
     for row in rows {
         match prepare(store, row.checked, &opened, &mut ids).await? {
             Ok(Some(action)) => {
-                sent.push(Sent { line: row.line, raw: row.raw, account: account(&action) });
+                let (line, raw, repeat) = (row.line, row.raw, row.repeat);
+                sent.push(Sent { line, raw, account: account(&action), repeat });
                 actions.push(action);
             }
             Ok(None) => batch.counts.unchanged += 1,
@@ -179,7 +190,15 @@ async fn commit(
     if reply.verdicts.len() != sent.len() {
         bail!("the store answered {} of {} rows", reply.verdicts.len(), sent.len());
     }
-    for (verdict, Sent { line, raw, account }) in reply.verdicts.into_iter().zip(sent) {
+    for (verdict, Sent { line, raw, account, repeat }) in reply.verdicts.into_iter().zip(sent) {
+        let is_taken = matches!(
+            &verdict,
+            Ok(Outcome::Unchanged(_)) | Err(Rejection::DuplicateReference { .. })
+        );
+        if let Some(repeat) = repeat.filter(|_| is_taken) {
+            batch.reject(line, repeat, raw);
+            continue;
+        }
         match (verdict, account) {
             (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
             (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
@@ -205,6 +224,7 @@ struct Sent {
     raw: Vec<u8>,
     /// The account that it opens.
     account: Option<NewAccount>,
+    repeat: Option<Rejection>,
 }
 
 fn account(action: &Action) -> Option<NewAccount> {

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use daybook_core::id::fnv128;
-use daybook_core::{NewTransaction, Rejection, Status};
+use daybook_core::{
+    AccountId, Currency, NewTransaction, NewTransfer, Rejection, Status, Timestamp,
+};
 use daybook_server::app;
 
 use super::check::Checked;
@@ -39,6 +41,14 @@ struct Seen {
     is_pending: bool,
 }
 
+/// Whether a row has the name of an earlier row of its file and says something else.
+pub enum Repeat {
+    No,
+    Refused(Rejection),
+    /// To be refused when the store has a record of this name.
+    IfTaken(Rejection),
+}
+
 pub struct Repeats {
     memory_max: usize,
     memory: HashMap<u128, Seen>,
@@ -57,32 +67,38 @@ impl Repeats {
         Self { memory_max, memory: HashMap::new(), table: None, folder }
     }
 
-    /// Remembers the name of a row, and refuses a row whose name an earlier row of the file has.
+    /// Remembers the name of a row, and says when an earlier row of the file has it.
     ///
     /// # Errors
     /// When the table cannot be read or written.
-    pub fn check(&mut self, line: u64, checked: &Checked) -> anyhow::Result<Result<(), Rejection>> {
-        let (new, own_id) = match checked {
-            Checked::Item(new) => (new, false),
-            Checked::Exported { new, .. } => (new, true),
-            // An account opens once and a reference pays once: the ledger refuses a repeat.
-            Checked::Shown { .. } | Checked::Account(_) | Checked::Transfer(_) => {
-                return Ok(Ok(()));
+    pub fn check(&mut self, line: u64, checked: &Checked) -> anyhow::Result<Repeat> {
+        let (name, content, revision, is_pending) = match checked {
+            Checked::Item(new) | Checked::Exported { new, .. } => {
+                let own_id = matches!(checked, Checked::Exported { .. });
+                let is_pending = new.status == Status::Pending;
+                (Name::of(new, own_id), item_content(new), revision(new), is_pending)
             }
+            Checked::Transfer(new) => (Name::of_transfer(new), transfer_content(new), 0, false),
+            // An account opens once: the ledger refuses a repeat, and what shows a transfer is no
+            // record of its own.
+            Checked::Shown { .. } | Checked::Account(_) => return Ok(Repeat::No),
         };
-        let Some(name) = Name::of(new, own_id) else {
-            return Ok(Ok(()));
+        let Some(name) = name else {
+            return Ok(Repeat::No);
         };
-        let key = name.key();
-        let now = Seen {
-            line,
-            content: content(new),
-            revision: revision(new),
-            is_pending: new.status == Status::Pending,
-        };
+        let now = Seen { line, content, revision, is_pending };
         let moves_on = matches!(name, Name::External { .. });
-        let verdict = self.verdict(key, now, moves_on).context("looking for repeated ids")?;
-        Ok(verdict.map_err(|earlier| name.refusal(line, earlier)))
+        let verdict =
+            self.verdict(name.key(), now, moves_on).context("looking for repeated ids")?;
+        Ok(match verdict {
+            Ok(()) => Repeat::No,
+            Err(earlier) => {
+                let refusal = name.refusal(line, earlier);
+                // The ledger may have refused the earlier transfer, and then takes this one.
+                let is_transfer = matches!(name, Name::Reference { .. });
+                if is_transfer { Repeat::IfTaken(refusal) } else { Repeat::Refused(refusal) }
+            }
+        })
     }
 
     /// Takes a row, or answers the line that has its name already. What says how new it is or moves
@@ -133,6 +149,10 @@ enum Name<'a> {
     },
     /// Its own id names a row that has no other name.
     Own(String),
+    Reference {
+        source: AccountId,
+        reference: &'a str,
+    },
 }
 
 impl<'a> Name<'a> {
@@ -146,35 +166,52 @@ impl<'a> Name<'a> {
         }
     }
 
+    fn of_transfer(new: &'a NewTransfer) -> Option<Self> {
+        let reference = new.reference.as_deref()?;
+        Some(Self::Reference { source: new.source, reference })
+    }
+
     fn key(&self) -> u128 {
         match self {
             Self::External { user, source, external_id } => {
-                fnv128(&[user.as_bytes(), source.as_bytes(), external_id.as_bytes()])
+                fnv128(&[b"name", user.as_bytes(), source.as_bytes(), external_id.as_bytes()])
             }
-            Self::Own(id) => fnv128(&[id.as_bytes()]),
+            Self::Own(id) => fnv128(&[b"id", id.as_bytes()]),
+            Self::Reference { source, reference } => {
+                fnv128(&[b"reference", &source.0.to_le_bytes(), reference.as_bytes()])
+            }
         }
     }
 
     fn refusal(&self, line: u64, earlier: u64) -> Rejection {
-        let (pointer, name) = match self {
-            Self::External { source, external_id, .. } => {
-                ("/external_id", format!("external_id '{external_id}' of source '{source}'"))
+        let (pointer, name, advice) = match self {
+            Self::External { source, external_id, .. } => (
+                "/external_id",
+                format!("external_id '{external_id}' of source '{source}'"),
+                "or say which is newer by `source_version`",
+            ),
+            Self::Own(id) => {
+                ("/id", format!("id '{id}'"), "or say which is newer by `source_version`")
             }
-            Self::Own(id) => ("/id", format!("id '{id}'")),
+            Self::Reference { source, reference } => (
+                "/reference",
+                format!("reference '{reference}' from account {source}"),
+                "or leave one of them out",
+            ),
         };
         let detail = format!(
             "lines {earlier} and {line} have the same {name} and say different things, so it names \
-             no single record; line {earlier} was taken. Give each record an id of its own, for \
-             instance by joining columns in the mapping, or say which is newer by `source_version`"
+             no single record; it stays with line {earlier}. Give each record a name of its own, \
+             for instance by joining columns in the mapping, {advice}"
         );
         Rejection::field(pointer, "REPEATED_ID", detail)
     }
 }
 
-/// A hash of all that a row says of itself.
-fn content(new: &NewTransaction) -> u64 {
+/// A hash of all that an item says of itself.
+fn item_content(new: &NewTransaction) -> u64 {
     let at = new.created_at.map(|at| at.micros().to_le_bytes());
-    let hash = fnv128(&[
+    folded(fnv128(&[
         new.transaction_type.name().as_bytes(),
         new.product.as_bytes(),
         new.status.name().as_bytes(),
@@ -183,9 +220,26 @@ fn content(new: &NewTransaction) -> u64 {
         &new.amount.atto().to_le_bytes(),
         new.metadata.to_string().as_bytes(),
         at.as_ref().map_or(&[][..], |at| &at[..]),
-    ]);
-    let [low, high] = [hash & u128::from(u64::MAX), hash >> 64];
-    u64::try_from(low ^ high).unwrap_or_default()
+    ]))
+}
+
+fn transfer_content(new: &NewTransfer) -> u64 {
+    let times = [new.created_at, new.execute_at].map(|at| at.map_or(0, Timestamp::micros));
+    let [created_at, execute_at] = times.map(i64::to_le_bytes);
+    let currency = new.currency;
+    folded(fnv128(&[
+        &new.destination.0.to_le_bytes(),
+        &new.amount.atto().to_le_bytes(),
+        currency.as_ref().map_or("", Currency::code).as_bytes(),
+        new.metadata.to_string().as_bytes(),
+        &[u8::from(new.hold), u8::from(new.queued)],
+        &created_at,
+        &execute_at,
+    ]))
+}
+
+fn folded(hash: u128) -> u64 {
+    u64::try_from((hash ^ (hash >> 64)) & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 fn revision(new: &NewTransaction) -> u32 {
