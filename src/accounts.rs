@@ -72,12 +72,13 @@ struct ListArgs {
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "Examples:
   daybook accounts show 1
+  daybook accounts show 1 --at 2024-01-31
   daybook accounts show 1 --at 2024-01-31T12:00:00Z --json")]
 struct ShowArgs {
     /// The account's number
     #[arg(value_name = "ACCOUNT", value_parser = account_id, allow_negative_numbers = true)]
     id: AccountId,
-    /// The balance at this moment
+    /// The balance at this moment, or at the end of this day, in UTC
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }
@@ -167,7 +168,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
             done?;
         }
         Command::Show(args) => {
-            let at = args.at.as_deref().map(past).transpose()?;
+            let at = args.at.as_deref().map(|text| past(text, app::now())).transpose()?;
             let store = reach_existing(&config).await?;
             let shown = show(&*store, args.id, at).await;
             store.close().await;
@@ -230,12 +231,15 @@ fn moment(name: &str, text: &str) -> anyhow::Result<Moment> {
     Moment::parse(text).map_err(|wrong| usage(format!("{name}: {wrong}")))
 }
 
-fn past(text: &str) -> anyhow::Result<Timestamp> {
-    let at = moment("--at", text)?.start(&TimeZone::UTC);
-    if at > app::now() {
+/// A moment that is over: of a bare date its last one, as an end date means its whole day, and of
+/// today this one.
+fn past(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let moment = moment("--at", text)?;
+    if moment.start(&TimeZone::UTC) > now {
         return Err(usage("--at: it lies in the future; nobody knows that balance yet"));
     }
-    Ok(at)
+    let end = moment.end(&TimeZone::UTC);
+    Ok(Timestamp::from_micros(end.micros() - 1).min(now))
 }
 
 async fn show(store: &dyn Store, id: AccountId, at: Option<Timestamp>) -> anyhow::Result<String> {
@@ -299,4 +303,25 @@ async fn statement(
         listing.say(bodies.context("writing a statement")?, page.has_more)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_date_means_the_end_of_its_day_and_nothing_in_the_future() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let now = at("2024-02-01T09:00:00Z");
+        for (text, expected) in [
+            ("2024-01-31", Some("2024-01-31T23:59:59.999999Z")),
+            ("2024-01-31T00:00:00Z", Some("2024-01-31T00:00:00Z")),
+            ("2024-02-01", Some("2024-02-01T09:00:00Z")),
+            ("2024-02-01T09:00:00Z", Some("2024-02-01T09:00:00Z")),
+            ("2024-02-01T09:00:01Z", None),
+            ("2024-02-02", None),
+        ] {
+            assert_eq!(past(text, now).ok(), expected.map(at), "{text}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `daybook export`: writes items as NDJSON, which `import` takes again, or as CSV.
+//! `daybook export`: writes items as NDJSON or as CSV; `import` takes both again.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -140,7 +140,8 @@ enum Writer {
     Csv(Box<csv::Writer<Output>>),
 }
 
-const COLUMNS: &[&str] = &[
+/// The columns of an export as CSV.
+pub(crate) const COLUMNS: &[&str] = &[
     "id",
     "user_id",
     "transaction_type",
@@ -158,6 +159,9 @@ const COLUMNS: &[&str] = &[
     "created_at",
     "recorded_at",
     "updated_at",
+    "side_given",
+    "source_version",
+    "source_updated_at",
     "metadata",
 ];
 
@@ -209,26 +213,86 @@ fn plain(error: csv::Error) -> anyhow::Error {
     }
 }
 
+/// Whether a spreadsheet takes a text for a formula (CWE-1236), be it behind apostrophes.
+fn is_formula(text: &str) -> bool {
+    let signs = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    text.trim_start_matches('\'').starts_with(signs)
+}
+
+/// A text as a cell that no spreadsheet takes for a formula: an apostrophe stands before a text that
+/// begins, after any apostrophes, as formulas do.
+fn guarded(text: &str) -> String {
+    if is_formula(text) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The text that a cell of an export holds.
+pub(crate) fn unguarded(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|text| is_formula(text)).unwrap_or(cell)
+}
+
 fn record(item: &Transaction) -> Vec<String> {
     let display = item.kind().display(item);
+    let optional = |value: &Option<String>| value.as_deref().map(guarded).unwrap_or_default();
     vec![
         item.id.to_string(),
-        item.user_id.to_string(),
+        guarded(item.user_id.as_str()),
         item.transaction_type.to_string(),
-        item.product.clone(),
+        guarded(&item.product),
         item.status.to_string(),
         item.side.to_string(),
         item.currency.to_string(),
         item.amount.to_text(item.currency),
-        display.title,
+        // It is for people, and a line break would tear their table.
+        guarded(&display.title.replace(char::is_control, " ")),
         display.category.to_string(),
-        item.source.clone().unwrap_or_default(),
-        item.external_id.clone().unwrap_or_default(),
+        optional(&item.source),
+        optional(&item.external_id),
         item.transfer_id.map(|id| id.to_string()).unwrap_or_default(),
         item.version.to_string(),
         item.created_at.to_string(),
         item.recorded_at.to_string(),
         item.updated_at.map(|at| at.to_string()).unwrap_or_default(),
-        item.metadata.to_string(),
+        item.side_given.to_string(),
+        item.revision.version.map(|version| version.to_string()).unwrap_or_default(),
+        item.revision.updated_at.map(|at| at.to_string()).unwrap_or_default(),
+        guarded(&item.metadata.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_begins_as_a_formula_is_guarded() {
+        for (text, cell) in [
+            ("=1+1", "'=1+1"),
+            ("+44", "'+44"),
+            ("-5", "'-5"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            ("'=1", "''=1"),
+            ("''-", "'''-"),
+            ("＝1", "'＝1"),
+            ("'quoted'", "'quoted'"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(guarded(text), cell, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_guarded_cell_begins_as_a_formula_and_each_reads_back(
+            text in prop_oneof![any::<String>(), "['=+@\t\r\n-]{0,4}[a-z=']{0,3}"],
+        ) {
+            let cell = guarded(&text);
+            prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{:?}", cell);
+            prop_assert_eq!(unguarded(&cell), text);
+        }
+    }
 }

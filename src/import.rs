@@ -4,12 +4,18 @@
 mod batch;
 mod check;
 mod convert;
+mod date;
 mod fernet;
+mod foreign;
 mod lines;
 mod mapping;
+mod number;
 mod opening;
+mod own;
+mod preview;
 mod record;
 mod rejects;
+mod repeats;
 mod rows;
 mod state;
 
@@ -24,6 +30,7 @@ use anyhow::{Context, bail};
 use clap::Args as ClapArgs;
 use daybook_core::transaction::Vocabulary;
 use daybook_core::{Rejection, UserId};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::output::{count, note, progress_bytes, say, say_json, usage};
@@ -33,7 +40,9 @@ use batch::{Batch, Importer};
 use check::Checker;
 use fernet::Fernet;
 use mapping::Mapping;
+use preview::Preview;
 use rejects::Rejects;
+use repeats::Repeats;
 use rows::Rows;
 use state::{Counts, Fingerprint, State};
 
@@ -53,7 +62,8 @@ was when the same command runs again. The mapping file is explained in docs/impo
 #[derive(ClapArgs, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Bodies of the API, one JSON object a line, or with --mapping a CSV file; - is standard input
+    /// Bodies of the API, one JSON object a line, the CSV of an export, or with --mapping any CSV
+    /// file; - is standard input
     file: PathBuf,
     /// Says how the columns of a CSV file become transactions or transfers
     #[arg(long, value_name = "FILE")]
@@ -70,17 +80,19 @@ pub struct Args {
     /// Where to write the rows that are not taken, with the reasons [default: FILE.rejects.ndjson]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Opens values of metadata that are Fernet tokens, by the keys in this file, one a line
+    /// Opens values of metadata, with --mapping of any column, that are Fernet tokens, by the keys in
+    /// this file, one a line
     #[arg(long, value_name = "FILE")]
     fernet_key_file: Option<PathBuf>,
-    /// A metadata field whose values must be Fernet tokens; may stand more than once
+    /// A metadata field, with --mapping also any column or field, whose values must be Fernet
+    /// tokens; may stand more than once
     #[arg(long, value_name = "FIELD", requires = "fernet_key_file")]
     fernet_field: Vec<String>,
     /// How many rows one commit takes
     #[arg(long, value_name = "ROWS", default_value_t = 5_000,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch: u16,
-    /// Checks every row and writes nothing
+    /// Checks every row, shows the first ones as they would be recorded, and writes nothing
     #[arg(long)]
     dry_run: bool,
     /// Prints the summary as JSON
@@ -97,6 +109,9 @@ struct Summary {
     resumed_after_line: Option<u64>,
     rejects: Option<String>,
     seconds: u64,
+    /// The first rows as they would be recorded, of a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_rows: Option<Vec<Preview>>,
 }
 
 pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -122,10 +137,13 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
     let (state, resumed) = begin(&args, &state::hash(&setting))?;
     let kind = mapping.as_ref().map(|mapping| mapping.kind);
     let opening = mapping.as_ref().and_then(|mapping| mapping.accounts.clone());
-    let mut rows = Rows::open(&args.file, mapping, state.place())?;
+    let shows_metadata = fernet.is_none();
+    // A mapping names columns, which are opened before its value maps apply.
+    let (of_columns, of_bodies) = if mapping.is_some() { (fernet, None) } else { (None, fernet) };
+    let mut rows = Rows::open(&args.file, mapping, of_columns)?;
     let importer = Importer {
         store: if args.dry_run { None } else { Some(reach_store(&config).await?) },
-        checker: Checker { vocabulary: config.vocabulary(), user, kind, fernet },
+        checker: Checker { vocabulary: config.vocabulary(), user, kind, fernet: of_bodies },
         opening,
     };
     let rejects = || Rejects::open(args.rejects_path(), state.rejects_bytes);
@@ -134,6 +152,9 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         state_path: args.state_path().filter(|_| !args.dry_run),
         state,
         importer,
+        repeats: Repeats::new(args.rejects_path().parent().unwrap_or(Path::new(""))),
+        previews: Vec::new(),
+        shows_metadata,
     };
     let result = run.all(&mut rows, &args).await;
     if let Some(store) = &run.importer.store {
@@ -155,7 +176,7 @@ pub fn check_rows(
     let mapping = mapping.map(Mapping::parse).transpose().map_err(usage)?;
     let kind = mapping.as_ref().map(|mapping| mapping.kind);
     let checker = Checker { vocabulary: Vocabulary::default(), user: None, kind, fernet: None };
-    let mut rows = Rows::read(Box::new(file), mapping)?;
+    let mut rows = Rows::read(Box::new(file), mapping, None)?;
     let (mut good, mut rejected) = (0, Vec::new());
     while let Some(row) = rows.next()? {
         match row.body.and_then(|body| checker.check(body)) {
@@ -237,6 +258,9 @@ struct Run {
     rejects: Option<Rejects>,
     state_path: Option<PathBuf>,
     state: State,
+    repeats: Repeats,
+    previews: Vec<Preview>,
+    shows_metadata: bool,
 }
 
 impl Run {
@@ -247,15 +271,17 @@ impl Run {
         if let Some(path) = &self.state_path {
             self.state.save(path)?;
         }
+        self.go_on(rows, &stop, &bar)?;
         // While one batch is committed, the next one is read and checked.
-        let mut batch = self.importer.read(rows, &self.state, self.state.place())?;
+        let begin = self.state.place();
+        let mut batch = self.importer.read(rows, &mut self.repeats, &self.state, begin)?;
         while let Some(current) = batch {
             let end = current.end;
             let committing = self.importer.commit(current);
             batch = if stop.load(Ordering::Relaxed) {
                 None
             } else {
-                self.importer.read(rows, &self.state, end)?
+                self.importer.read(rows, &mut self.repeats, &self.state, end)?
             };
             let committed = committing.await?;
             self.take(committed)?;
@@ -272,6 +298,26 @@ impl Run {
         Ok(())
     }
 
+    /// Reads the rows that an earlier run took or rejected again, so that their names are known.
+    fn go_on(
+        &mut self,
+        rows: &mut Rows,
+        stop: &AtomicBool,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let mut offset = 0;
+        while offset < self.state.offset && !stop.load(Ordering::Relaxed) {
+            let row = rows.next()?.filter(|row| row.end.offset <= self.state.offset);
+            let Some(row) = row else {
+                bail!("the file changed while it was imported; begin again with --restart")
+            };
+            offset = row.end.offset;
+            self.importer.remember(row, &mut self.repeats)?;
+            bar.set_position(offset);
+        }
+        Ok(())
+    }
+
     /// Books what became of a batch, in an order that an interruption cannot hurt: the rejects
     /// are on disk before the state says so.
     fn take(&mut self, batch: Batch) -> anyhow::Result<()> {
@@ -280,9 +326,14 @@ impl Run {
         counts.created += batch.counts.created;
         counts.updated += batch.counts.updated;
         counts.unchanged += batch.counts.unchanged;
+        counts.ignored += batch.counts.ignored;
         counts.rejected += batch.counts.rejected;
         counts.unnamed += batch.counts.unnamed;
         counts.opened += batch.counts.opened;
+        if self.rejects.is_none() {
+            let wanted = preview::ROWS_MAX.saturating_sub(self.previews.len());
+            self.previews.extend(batch.previews(wanted, self.shows_metadata));
+        }
         for (line, rejection, raw) in &batch.rejected {
             match &mut self.rejects {
                 Some(rejects) => rejects.add(*line, rejection, raw)?,
@@ -312,44 +363,70 @@ impl Run {
         let counts = self.state.counts;
         let rejects = self.rejects.filter(|_| counts.rejected > 0).map(|rejects| rejects.path());
         let seconds = started.elapsed().as_secs();
+        let none_taken = counts.rows > 0 && counts.rejected == counts.rows;
+        let code = if none_taken { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         if args.json {
             let dry_run = args.dry_run;
             let resumed_after_line = resumed;
-            say_json(&Summary { counts, dry_run, resumed_after_line, rejects, seconds })?;
-            return Ok(ExitCode::SUCCESS);
+            let first_rows = dry_run.then_some(self.previews);
+            say_json(&Summary {
+                counts,
+                dry_run,
+                resumed_after_line,
+                rejects,
+                seconds,
+                first_rows,
+            })?;
+            return Ok(code);
         }
         if args.dry_run {
+            preview::say(&self.previews)?;
             let good = count(counts.rows - counts.rejected);
             say(format_args!(
                 "{} rows: {good} good, {} would be rejected",
                 count(counts.rows),
                 count(counts.rejected)
             ))?;
-            return Ok(ExitCode::SUCCESS);
+        } else {
+            say_counts(counts, rejects)?;
         }
-        say(format_args!(
-            "{} rows: {} created, {} updated, {} unchanged, {} rejected",
-            count(counts.rows),
-            count(counts.created),
-            count(counts.updated),
-            count(counts.unchanged),
-            count(counts.rejected)
-        ))?;
-        if let Some(rejects) = rejects {
-            note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
+        if none_taken {
+            note("no row was good; look at the reasons, and at the mapping where there is one");
         }
-        if counts.opened > 0 {
-            note(format_args!("{} accounts were opened for them", count(counts.opened)));
-        }
-        if counts.unnamed > 0 {
-            note(format_args!(
-                "{} rows have no source and external_id, reference or account_id; importing them \
-                 again records them again",
-                count(counts.unnamed)
-            ));
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
+}
+
+fn say_counts(counts: Counts, rejects: Option<String>) -> anyhow::Result<()> {
+    say(format_args!(
+        "{} rows: {} created, {} updated, {} unchanged, {} rejected",
+        count(counts.rows),
+        count(counts.created),
+        count(counts.updated),
+        count(counts.unchanged),
+        count(counts.rejected)
+    ))?;
+    if let Some(rejects) = rejects {
+        note(format_args!("the rejected rows and the reasons are in '{rejects}'"));
+    }
+    if counts.ignored > 0 {
+        note(format_args!(
+            "{} rows were ignored: their record is here, says something else and is not older; \
+             `source_version` or `source_updated_at` says which is newer",
+            count(counts.ignored)
+        ));
+    }
+    if counts.opened > 0 {
+        note(format_args!("{} accounts were opened for them", count(counts.opened)));
+    }
+    if counts.unnamed > 0 {
+        note(format_args!(
+            "{} rows have no source and external_id, reference or account_id; importing them again \
+             records them again",
+            count(counts.unnamed)
+        ));
+    }
+    Ok(())
 }
 
 /// Becomes true when somebody wants the program to end; the batch in work is finished first.

@@ -18,7 +18,9 @@ use daybook_store::Store;
 use super::check::{Checked, Checker};
 use super::lines::Place;
 use super::opening::{Opened, Opening, is_on_terms};
-use super::rows::Rows;
+use super::preview::Preview;
+use super::repeats::{Repeat, Repeats};
+use super::rows::{Row, Rows};
 use super::state::{Counts, State};
 
 /// The most bytes of rows in one commit: long rows make shorter batches, not more memory.
@@ -38,6 +40,7 @@ struct Good {
     line: u64,
     raw: Vec<u8>,
     checked: Checked,
+    repeat: Option<Rejection>,
 }
 
 /// Rows to commit, or what became of them.
@@ -50,6 +53,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The first rows of a batch that was not committed.
+    pub fn previews(&self, count: usize, shows_metadata: bool) -> Vec<Preview> {
+        let rows = self.rows.iter().take(count);
+        rows.map(|row| Preview::of(row.line, &row.checked, shows_metadata)).collect()
+    }
+
     fn reject(&mut self, line: u64, rejection: Rejection, raw: Vec<u8>) {
         self.counts.rejected += 1;
         self.rejected.push((line, rejection, raw));
@@ -61,6 +70,7 @@ impl Importer {
     pub fn read(
         &self,
         rows: &mut Rows,
+        repeats: &mut Repeats,
         state: &State,
         from: Place,
     ) -> anyhow::Result<Option<Batch>> {
@@ -80,15 +90,42 @@ impl Importer {
             let row_parts = [&run[..], &before, &row.line.to_le_bytes(), &row.raw];
             batch.key.fingerprint = fingerprint(&row_parts);
             bytes += row.raw.len();
-            match row.body.and_then(|body| self.checker.check(body)) {
-                Ok(checked) => {
+            match self.check(row.line, row.body, repeats)? {
+                // Without a store the earlier row counts as taken.
+                Ok((_, Some(repeat))) if self.store.is_none() => {
+                    batch.reject(row.line, repeat, row.raw);
+                }
+                Ok((checked, repeat)) => {
                     batch.counts.unnamed += u64::from(checked.is_unnamed());
-                    batch.rows.push(Good { line: row.line, raw: row.raw, checked });
+                    batch.rows.push(Good { line: row.line, raw: row.raw, checked, repeat });
                 }
                 Err(rejection) => batch.reject(row.line, rejection, row.raw),
             }
         }
         Ok((batch.counts.rows > 0).then_some(batch))
+    }
+
+    /// Checks a row; the second is why it is refused if the store has a record of its name.
+    fn check(
+        &self,
+        line: u64,
+        body: Result<String, Rejection>,
+        repeats: &mut Repeats,
+    ) -> anyhow::Result<Result<(Checked, Option<Rejection>), Rejection>> {
+        let checked = match body.and_then(|body| self.checker.check(body)) {
+            Ok(checked) => checked,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        Ok(match repeats.check(line, &checked)? {
+            Repeat::No => Ok((checked, None)),
+            Repeat::IfTaken(rejection) => Ok((checked, Some(rejection))),
+            Repeat::Refused(rejection) => Err(rejection),
+        })
+    }
+
+    /// Remembers the name of a row that an earlier run took or rejected.
+    pub fn remember(&self, row: Row, repeats: &mut Repeats) -> anyhow::Result<()> {
+        self.check(row.line, row.body, repeats).map(drop)
     }
 
     /// Begins to commit a batch; the answer is the batch with what became of its rows.
@@ -118,7 +155,7 @@ async fn commit(
             let transfers = rows.iter().filter_map(|row| match &row.checked {
                 Checked::Transfer(new) => Some(new),
                 Checked::Item(_)
-                | Checked::Exported(_)
+                | Checked::Exported { .. }
                 | Checked::Shown { .. }
                 | Checked::Account(_) => None,
             });
@@ -132,7 +169,8 @@ async fn commit(
     for row in rows {
         match prepare(store, row.checked, &opened, &mut ids).await? {
             Ok(Some(action)) => {
-                sent.push(Sent { line: row.line, raw: row.raw, account: account(&action) });
+                let (line, raw, repeat) = (row.line, row.raw, row.repeat);
+                sent.push(Sent { line, raw, account: account(&action), repeat });
                 actions.push(action);
             }
             Ok(None) => batch.counts.unchanged += 1,
@@ -152,13 +190,20 @@ async fn commit(
     if reply.verdicts.len() != sent.len() {
         bail!("the store answered {} of {} rows", reply.verdicts.len(), sent.len());
     }
-    for (verdict, Sent { line, raw, account }) in reply.verdicts.into_iter().zip(sent) {
+    for (verdict, Sent { line, raw, account, repeat }) in reply.verdicts.into_iter().zip(sent) {
+        let is_taken = matches!(
+            &verdict,
+            Ok(Outcome::Unchanged(_)) | Err(Rejection::DuplicateReference { .. })
+        );
+        if let Some(repeat) = repeat.filter(|_| is_taken) {
+            batch.reject(line, repeat, raw);
+            continue;
+        }
         match (verdict, account) {
             (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
             (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
-            (Ok(Outcome::Unchanged(_) | Outcome::Ignored(_) | Outcome::Deleted(_)), _) => {
-                batch.counts.unchanged += 1;
-            }
+            (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
+            (Ok(Outcome::Ignored(_)), _) => batch.counts.ignored += 1,
             (Err(Rejection::KeyReused), _) => {
                 bail!("the file changed while it was imported; begin again with --restart")
             }
@@ -179,6 +224,7 @@ struct Sent {
     raw: Vec<u8>,
     /// The account that it opens.
     account: Option<NewAccount>,
+    repeat: Option<Rejection>,
 }
 
 fn account(action: &Action) -> Option<NewAccount> {
@@ -194,15 +240,16 @@ async fn prepare(
 ) -> anyhow::Result<Result<Option<Action>, Rejection>> {
     Ok(match checked {
         Checked::Item(new) => Ok(Some(Action::Record(new))),
-        Checked::Exported(mut new) => match own_id(store, &new, ids).await? {
+        Checked::Exported { mut new, version } => match own_id(store, &new, version, ids).await? {
             OwnId::Free => Ok(Some(Action::Record(new))),
-            OwnId::ThisItem => Ok(None),
+            OwnId::Earlier => Ok(None),
             OwnId::ByName => {
                 new.id = app::new_id();
                 Ok(Some(Action::Record(new)))
             }
-            OwnId::Another => {
-                Err(Rejection::field("/id", "ID_TAKEN", "another item has this id already"))
+            OwnId::ById => {
+                new.id_given = true;
+                Ok(Some(Action::Record(new)))
             }
         },
         Checked::Shown { id, transfer } => {
@@ -222,29 +269,33 @@ async fn prepare(
     })
 }
 
-/// What the id of an exported item means here.
+/// What the id of a row means here.
 enum OwnId {
     Free,
-    /// The item is here already.
-    ThisItem,
+    /// The item has gone on since the row was exported from it.
+    Earlier,
     /// Its source and external id decide, whatever id it had.
     ByName,
-    Another,
+    /// An item has it; the rules of records that come again decide.
+    ById,
 }
 
 async fn own_id(
     store: &dyn Store,
     new: &NewTransaction,
+    version: Option<u32>,
     ids: &mut HashSet<TransactionId>,
 ) -> anyhow::Result<OwnId> {
     let is_first = ids.insert(new.id);
     let name: Option<ExternalKey> = new.external_key();
     let known = store.transaction(new.id).await?;
+    let is_earlier = known.as_ref().is_some_and(|known| {
+        known.user_id == new.user_id && version.is_some_and(|version| version < known.version)
+    });
     Ok(match (known, name) {
         (None, _) if is_first => OwnId::Free,
         (_, Some(_)) => OwnId::ByName,
-        (None, None) => OwnId::ThisItem,
-        (Some(known), None) if known.user_id == new.user_id => OwnId::ThisItem,
-        (Some(_), None) => OwnId::Another,
+        (Some(_), None) if is_earlier => OwnId::Earlier,
+        (_, None) => OwnId::ById,
     })
 }

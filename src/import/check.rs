@@ -12,14 +12,18 @@ use super::convert::object;
 use super::fernet::Fernet;
 use super::mapping::RowKind;
 
-/// What Daybook itself gave an exported item; what an item says of itself is the rest.
-const GIVEN: &[&str] = &["id", "display", "version", "recorded_at", "updated_at", "side_given"];
+/// Fields of an exported item that follow from the others or from its history. They are passed over,
+/// whichever of them a line has; what an item says of itself is the rest.
+const COMPUTED: &[&str] = &["display", "version", "recorded_at", "updated_at", "side_given"];
 
 /// A row that passed the checks.
 pub enum Checked {
     Item(NewTransaction),
-    /// The item was exported and brings the id that it had.
-    Exported(NewTransaction),
+    /// The item brings the id that it had, and where it was exported its version.
+    Exported {
+        new: NewTransaction,
+        version: Option<u32>,
+    },
     /// The item was exported and shows a transfer; it comes with that only.
     Shown {
         id: TransactionId,
@@ -34,7 +38,7 @@ impl Checked {
     pub fn is_unnamed(&self) -> bool {
         match self {
             Self::Item(new) => new.external_id.is_none(),
-            Self::Exported(_) | Self::Shown { .. } => false,
+            Self::Exported { .. } | Self::Shown { .. } => false,
             Self::Account(new) => new.id.is_none(),
             Self::Transfer(new) => new.reference.is_none(),
         }
@@ -81,19 +85,22 @@ impl Checker {
     fn item(&self, body: &str) -> Result<Checked, Rejection> {
         let parse =
             |body: &str, id| NewTransaction::parse(body, id, self.user.as_ref(), &self.vocabulary);
-        match exported(body)? {
-            None => parse(body, app::new_id()).map(Checked::Item),
-            Some(Export { id, transfer: Some(transfer), .. }) => {
-                Ok(Checked::Shown { id, transfer })
-            }
-            Some(Export { id, transfer: None, own, says_side }) => {
-                let mut new = parse(&own, id)?;
-                // Every exported item shows its side; only some were told it.
-                let kind = daybook_core::kind::of(new.transaction_type);
-                new.side_given = says_side || new.side != kind.side(&new.metadata);
-                Ok(Checked::Exported(new))
-            }
+        let Some(Export { id, transfer, version, says_side, own }) = exported(body)? else {
+            return parse(body, app::new_id()).map(Checked::Item);
+        };
+        if let (Some(id), Some(transfer)) = (id, transfer) {
+            return Ok(Checked::Shown { id, transfer });
         }
+        let mut new = parse(&own, id.unwrap_or_else(app::new_id))?;
+        if version.is_some() {
+            // Every exported item shows its side; only some were told it.
+            let kind = daybook_core::kind::of(new.transaction_type);
+            new.side_given = says_side || new.side != kind.side(&new.metadata);
+        }
+        Ok(match id {
+            Some(_) => Checked::Exported { new, version },
+            None => Checked::Item(new),
+        })
     }
 }
 
@@ -114,36 +121,53 @@ fn kind(body: &str) -> Result<Kind, Rejection> {
     })
 }
 
-/// An item that `export` wrote.
+/// An item that `export` wrote, or that has an id for another reason.
 struct Export {
-    id: TransactionId,
+    id: Option<TransactionId>,
     transfer: Option<TransferId>,
+    version: Option<u32>,
     /// Whether its side was said.
     says_side: bool,
     /// What it says of itself.
     own: String,
 }
 
-/// Takes an exported item apart; `None` when it is a body as clients send.
+/// Takes an item with an id or with computed fields apart; `None` when it has neither.
 fn exported(body: &str) -> Result<Option<Export>, Rejection> {
-    if !body.contains("\"recorded_at\"") {
+    let is_taken = |name: &str| ["id", "transfer_id"].contains(&name) || COMPUTED.contains(&name);
+    // Most bodies have none of these names, not even deeper.
+    let names = std::iter::once("id").chain(["transfer_id"]).chain(COMPUTED.iter().copied());
+    let mut names = names.map(|name| format!("\"{name}\""));
+    if !names.any(|name| body.contains(&name)) {
         return Ok(None);
     }
     let fields = Fields::parse(body)?;
-    let given = |name: &str| fields.0.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.get());
-    let (Some(id), Some(_), Some(_)) = (given("id"), given("version"), given("recorded_at")) else {
+    if !fields.0.iter().any(|(key, _)| is_taken(key)) {
         return Ok(None);
+    }
+    let given = |name: &str| {
+        let field = fields.0.iter().find(|(key, _)| key == name);
+        field.map(|(_, raw)| raw.get()).filter(|raw| *raw != "null")
     };
-    let uuid = |name: &str, raw: &str| {
-        serde_json::from_str::<Uuid>(raw).map_err(|_| {
-            let detail = format!("the `{name}` of an exported item is a UUID");
-            Rejection::field(&format!("/{name}"), "UUID", detail)
-        })
+    let uuid = |name: &str| match given(name).map(serde_json::from_str::<Uuid>) {
+        Some(Ok(id)) => Ok(Some(id)),
+        Some(Err(_)) => {
+            let detail = format!(
+                "`{name}` is a UUID; name a record of another system by `source` and `external_id`"
+            );
+            Err(Rejection::field(&format!("/{name}"), "UUID", detail))
+        }
+        None => Ok(None),
     };
-    let id = TransactionId(uuid("id", id)?);
-    let transfer = given("transfer_id").map(|raw| uuid("transfer_id", raw)).transpose()?;
-    let says_side = given("side_given") == Some("true");
-    let own = fields.0.iter().filter(|(key, _)| !GIVEN.contains(&key.as_str()));
+    let (id, transfer) = (uuid("id")?.map(TransactionId), uuid("transfer_id")?.map(TransferId));
+    if id.is_none() && transfer.is_some() {
+        let detail = "an item with a `transfer_id` is the display of a transfer and needs its `id`; \
+                      import the transfer itself, or leave `transfer_id` out";
+        return Err(Rejection::field("/id", "REQUIRED", detail));
+    }
+    let version = given("version").and_then(|raw| raw.trim_matches('"').parse().ok());
+    let says_side = given("side_given").is_some_and(|raw| raw.trim_matches('"') == "true");
+    let own = fields.0.iter().filter(|(key, _)| !is_taken(key));
     let own: Vec<(&str, &str)> = own.map(|(key, raw)| (key.as_str(), raw.get())).collect();
-    Ok(Some(Export { id, transfer: transfer.map(TransferId), says_side, own: object(&own) }))
+    Ok(Some(Export { id, transfer, version, says_side, own: object(&own) }))
 }

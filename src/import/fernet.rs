@@ -31,10 +31,10 @@ struct Key {
     encryption: [u8; 16],
 }
 
-/// Opens the tokens of metadata.
+/// Opens the tokens of metadata, or with a mapping those of its columns.
 pub struct Fernet {
     keys: Vec<Key>,
-    /// The metadata fields that must be tokens.
+    /// The metadata fields, and with a mapping the columns or fields, that must be tokens.
     fields: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Fernet {
         let is_named = self.fields.iter().any(|field| field == path);
         match value {
             Json::String(text) => {
-                let opened = text.starts_with(BEGINNING).then(|| self.open(text)).flatten();
+                let opened = self.open_text(text);
                 let found = opened.is_some();
                 match opened {
                     Some(plain) => *text = plain,
@@ -134,6 +134,15 @@ impl Fernet {
                 false
             }
         }
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(String::as_str)
+    }
+
+    /// The text of a token; `None` when the text is none, or no key opens it.
+    pub fn open_text(&self, text: &str) -> Option<String> {
+        text.starts_with(BEGINNING).then(|| self.open(text)).flatten()
     }
 
     /// The text of a token; `None` when no key opens it.

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use daybook_core::transaction::Side;
 use encoding_rs::Encoding;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::Error as _;
 use toml::Value;
 
+use super::date::{DateFormat, Dates};
 use super::opening::Opening;
 use super::record::Format;
 use crate::output::usage;
 
 /// The fields of a transaction that a column or a constant may fill, besides `metadata.<key>`.
 const TRANSACTION: &[&str] = &[
+    "id",
     "user_id",
     "transaction_type",
     "product",
@@ -26,6 +28,8 @@ const TRANSACTION: &[&str] = &[
     "side",
     "source",
     "external_id",
+    "source_version",
+    "source_updated_at",
     "created_at",
 ];
 /// The fields of a transfer that may be filled.
@@ -78,15 +82,30 @@ pub struct Mapping {
     pub amounts: Amounts,
 }
 
-/// One column that may fill a target.
+/// One column that may fill a target, or several that do so together.
 #[derive(Clone, Debug)]
 pub struct Source {
-    pub column: String,
+    /// Never empty. Several say something only where each of them does.
+    pub columns: Vec<String>,
+    /// Stands between the values of several columns.
+    pub separator: String,
     pub values: Option<BTreeMap<String, String>>,
-    /// What a value becomes that `values` does not know.
-    pub otherwise: Option<String>,
+    /// What becomes of a value that `values` does not know.
+    pub unknown: Unknown,
     pub prefix: String,
     pub kind: ValueKind,
+    /// The side of an amount in this column.
+    pub side: Option<Side>,
+}
+
+/// What becomes of a value that a map does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    Becomes(String),
+    /// It stays as it is.
+    Keep,
+    /// It says nothing, and the next column is asked.
+    Next,
 }
 
 /// What a metadata value is in JSON.
@@ -102,28 +121,44 @@ pub enum ValueKind {
 #[derive(Clone, Debug)]
 pub struct Constant(pub String);
 
-#[derive(Debug)]
-pub struct Dates {
-    pub formats: Vec<String>,
-    pub tz: TimeZone,
-    /// Years of two digits from this one on belong to the 1900s.
-    pub pivot: i16,
-}
-
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Amounts {
     pub decimal: Option<char>,
     pub thousands: Option<char>,
-    pub negative: Option<Negative>,
+    /// The side that a minus sign says, seen from the user.
+    pub negative: Option<Side>,
 }
 
-/// What a minus sign says, seen from the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Negative {
-    Debit,
-    Credit,
+impl Amounts {
+    pub fn decimal_sign(&self) -> char {
+        self.decimal.unwrap_or('.')
+    }
+
+    /// Whether a character is the declared thousands sign; one kind of blank is as good as another.
+    pub fn is_thousands(&self, character: char) -> bool {
+        let is_blank = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}');
+        self.thousands
+            .is_some_and(|sign| sign == character || (is_blank(sign) && is_blank(character)))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let is_free = |c: char| !c.is_alphanumeric() && !"+-\u{2212}()".contains(c);
+        let decimal = self.decimal_sign();
+        if !is_free(decimal) || decimal.is_whitespace() {
+            return Err(format!("`amounts.decimal` cannot be '{decimal}'; it is '.' or ','"));
+        }
+        match self.thousands {
+            Some(sign) if sign == decimal => Err(format!(
+                "`amounts.thousands` and the decimal sign are both '{sign}'; say `amounts.decimal` \
+                 too"
+            )),
+            Some(sign) if !is_free(sign) => {
+                Err(format!("`amounts.thousands` cannot be '{sign}'; it is ',', '.', ' ' or '\\''"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -187,13 +222,24 @@ impl Default for DatesToml {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceToml {
-    column: String,
+    column: Option<String>,
+    join: Option<Vec<String>>,
+    separator: Option<String>,
     values: Option<ValuesToml>,
     otherwise: Option<String>,
+    unknown: Option<UnknownToml>,
     #[serde(default)]
     prefix: String,
     #[serde(default, rename = "type")]
     kind: ValueKind,
+    side: Option<Side>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UnknownToml {
+    Keep,
+    Next,
 }
 
 /// A value map, written where it is used, or the name of one of `[values.<name>]`.
@@ -239,8 +285,11 @@ impl Mapping {
         };
         let mut columns = BTreeMap::new();
         for (target, value) in toml.columns {
-            let sources = sources(value, &toml.values)
-                .map_err(|wrong| format!("`columns.{target}`: {wrong}"))?;
+            let wrong = |wrong| format!("`columns.{target}`: {wrong}");
+            let sources = sources(value, &toml.values).map_err(wrong)?;
+            if target != "amount" && sources.iter().any(|source| source.side.is_some()) {
+                return Err(wrong("`side` says the side of an `amount`".to_owned()));
+            }
             columns.insert(target, sources);
         }
         let mut constants = BTreeMap::new();
@@ -262,10 +311,17 @@ impl Mapping {
                 let is_said =
                     |name: &str| columns.contains_key(name) || constants.contains_key(name);
                 check_transfers(is_said, toml.amounts.negative)?;
+                if columns.values().flatten().any(|source| source.side.is_some()) {
+                    return Err(format!("`columns.amount`: {NO_SIDE}"));
+                }
             }
         }
+        toml.amounts.check()?;
         let tz = daybook_core::time::zone(&toml.dates.tz)
             .ok_or_else(|| format!("`dates.tz`: there is no time zone '{}'", toml.dates.tz))?;
+        let formats = toml.dates.formats.iter().map(|format| DateFormat::parse(format));
+        let wrong = |wrong| format!("`dates.formats`: {wrong}");
+        let formats = formats.collect::<Result<_, _>>().map_err(wrong)?;
         Ok(Self {
             kind,
             accounts: toml.accounts,
@@ -278,22 +334,20 @@ impl Mapping {
             trim: toml.file.trim,
             columns,
             constants,
-            dates: Dates { formats: toml.dates.formats, tz, pivot: toml.dates.pivot },
+            dates: Dates { formats, tz, pivot: toml.dates.pivot },
             amounts: toml.amounts,
         })
     }
 }
 
-fn check_transfers(
-    is_said: impl Fn(&str) -> bool,
-    negative: Option<Negative>,
-) -> Result<(), String> {
+const NO_SIDE: &str = "a transfer has no side: say in its accounts which way the money goes";
+
+fn check_transfers(is_said: impl Fn(&str) -> bool, negative: Option<Side>) -> Result<(), String> {
     if let Some(missing) = TRANSFER_NEEDS.iter().find(|name| !is_said(name)) {
         return Err(format!("a transfer needs `{missing}`, in [columns] or in [constants]"));
     }
     if negative.is_some() {
-        let why = "a transfer has no side: say in its accounts which way the money goes";
-        return Err(format!("`amounts.negative`: {why}"));
+        return Err(format!("`amounts.negative`: {NO_SIDE}"));
     }
     Ok(())
 }
@@ -336,36 +390,69 @@ type Maps = BTreeMap<String, BTreeMap<String, String>>;
 fn sources(value: Value, maps: &Maps) -> Result<Vec<Source>, String> {
     match value {
         Value::Array(items) if items.is_empty() => Err("the list of columns is empty".to_owned()),
-        Value::Array(items) => items.into_iter().map(|item| source(item, maps)).collect(),
-        one => Ok(vec![source(one, maps)?]),
+        Value::Array(items) => {
+            let last = items.len() - 1;
+            let is_last = |index| if index == last { Unknown::Keep } else { Unknown::Next };
+            let items = items.into_iter().enumerate();
+            items.map(|(index, item)| source(item, maps, is_last(index))).collect()
+        }
+        one => Ok(vec![source(one, maps, Unknown::Keep)?]),
     }
 }
 
-fn source(value: Value, maps: &Maps) -> Result<Source, String> {
+/// One column; `unmapped` becomes of what its map does not know, unless it says so itself.
+fn source(value: Value, maps: &Maps, unmapped: Unknown) -> Result<Source, String> {
     let toml = match value {
         Value::String(column) => SourceToml {
-            column,
+            column: Some(column),
+            join: None,
+            separator: None,
             values: None,
             otherwise: None,
+            unknown: None,
             prefix: String::new(),
             kind: ValueKind::Text,
+            side: None,
         },
         table => SourceToml::deserialize(table).map_err(|error| error.message().to_owned())?,
     };
+    let columns = match (toml.column, toml.join) {
+        (Some(column), None) => vec![column],
+        (None, Some(columns)) if columns.len() > 1 => columns,
+        (None, Some(_)) => return Err("`join` names two columns or more".to_owned()),
+        (Some(_), Some(_)) => return Err("say `column` or `join`, not both".to_owned()),
+        (None, None) => return Err("say the `column`, or the columns to `join`".to_owned()),
+    };
+    if toml.separator.is_some() && columns.len() == 1 {
+        return Err("`separator` stands between the columns of a `join`".to_owned());
+    }
     let values = match toml.values {
         Some(ValuesToml::Here(map)) => Some(map),
         Some(ValuesToml::Named(name)) => {
             let map = maps.get(&name).cloned();
             Some(map.ok_or_else(|| format!("there is no [values.{name}]"))?)
         }
-        None => maps.get(&toml.column).cloned(),
+        None => {
+            columns.iter().filter(|_| columns.len() == 1).find_map(|one| maps.get(one)).cloned()
+        }
+    };
+    let unknown = match (toml.otherwise, toml.unknown) {
+        (Some(_), Some(_)) => return Err("say `otherwise` or `unknown`, not both".to_owned()),
+        (Some(value), None) => Unknown::Becomes(value),
+        (None, Some(UnknownToml::Keep)) => Unknown::Keep,
+        (None, Some(UnknownToml::Next)) => Unknown::Next,
+        // Without a map every value is as good as known.
+        (None, None) if values.is_none() => Unknown::Keep,
+        (None, None) => unmapped,
     };
     Ok(Source {
-        column: toml.column,
+        columns,
+        separator: toml.separator.unwrap_or_else(|| "-".to_owned()),
         values,
-        otherwise: toml.otherwise,
+        unknown,
         prefix: toml.prefix,
         kind: toml.kind,
+        side: toml.side,
     })
 }
 
@@ -377,8 +464,13 @@ mod tests {
     fn a_wrong_mapping_says_what_is_wrong() {
         for (text, expected) in [
             ("", "line 1: missing field `columns`"),
-            ("[columns]\nuser = \"a\"", "there is no field `user`; the fields are user_id,"),
+            ("[columns]\nuser = \"a\"", "there is no field `user`; the fields are id, user_id,"),
             ("[columns]\namount = []", "`columns.amount`: the list of columns is empty"),
+            ("[columns]\namount = { }", "`columns.amount`: say the `column`, or the columns to"),
+            (
+                "[columns]\nsource = { join = [\"a\"] }",
+                "`columns.source`: `join` names two columns or more",
+            ),
             ("[columns]\namount = { col = \"a\" }", "`columns.amount`: unknown field `col`"),
             (
                 "[columns]\nside = { column = \"a\", values = \"x\" }",
@@ -389,10 +481,33 @@ mod tests {
             ("[file]\nencoding = \"utf-16\"\n[columns]", "`file.encoding`: 'utf-16' is not known"),
             ("[file]\ndelimiter = \"é\"\n[columns]", "`file.delimiter` is one ASCII character"),
             ("[dates]\ntz = \"Nowhere\"\n[columns]", "`dates.tz`: there is no time zone 'Nowhere'"),
+            ("[dates]\ntz = \"localtime\"\n[columns]", "`dates.tz`: there is no time zone 'local"),
             ("[constants]\namount = 1.5\n[columns]", "`constants.amount` is a text, a number or"),
             (
                 "[file]\nrecords = \"accounts\"\n[columns]",
                 "line 2: unknown variant `accounts`, exp",
+            ),
+            (
+                "[columns]\nside = { column = \"a\", otherwise = \"x\", unknown = \"keep\" }",
+                "`columns.side`: say `otherwise` or `unknown`, not both",
+            ),
+            (
+                "[columns]\nstatus = { column = \"a\", side = \"debit\" }",
+                "`columns.status`: `side` says the side of an `amount`",
+            ),
+            (
+                "[amounts]\nthousands = \".\"\n[columns]",
+                "`amounts.thousands` and the decimal sign are both '.'; say `amounts.decimal` too",
+            ),
+            ("[amounts]\nthousands = \"0\"\n[columns]", "`amounts.thousands` cannot be '0'"),
+            ("[amounts]\ndecimal = \"-\"\n[columns]", "`amounts.decimal` cannot be '-'"),
+            (
+                "[dates]\nformats = [\"%d.%m.%Y %Z\"]\n[columns]",
+                "`dates.formats`: '%d.%m.%Y %Z' has '%Z', which cannot be read",
+            ),
+            (
+                "[dates]\nformats = [\"%d.%m.%Y %I:%M\"]\n[columns]",
+                "`dates.formats`: '%d.%m.%Y %I:%M' has an hour of twelve and no '%p'",
             ),
             ("[accounts]\n[columns]", "`[accounts]` is for `file.records = \"transfers\"`"),
         ] {
@@ -413,6 +528,10 @@ mod tests {
             (
                 &format!("{accounts}amount = \"c\"\n[amounts]\nnegative = \"debit\""),
                 "`amounts.negative`: a transfer has no side",
+            ),
+            (
+                &format!("{accounts}amount = {{ column = \"c\", side = \"debit\" }}"),
+                "`columns.amount`: a transfer has no side",
             ),
             (
                 &format!("{accounts}amount = \"c\"\n[accounts]\nowner = \"x\""),

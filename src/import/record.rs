@@ -99,7 +99,7 @@ impl<R: BufRead> Records<R> {
 }
 
 /// Splits a record into its fields; `None` when a quote is still open.
-fn split(record: &[u8], format: Format) -> Option<Vec<Vec<u8>>> {
+pub fn split(record: &[u8], format: Format) -> Option<Vec<Vec<u8>>> {
     let (mut fields, mut field) = (Vec::new(), Vec::new());
     let mut bytes = record.iter().copied().peekable();
     // A quote opens only where a field begins; elsewhere it is a character like any other.

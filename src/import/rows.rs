@@ -1,15 +1,18 @@
 //! The rows of the two kinds of files, as bodies of the API.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use daybook_core::Rejection;
 
 use super::convert::Converter;
+use super::fernet::Fernet;
+use super::foreign;
 use super::lines::{LINE_BYTES_MAX, Lines, Place};
 use super::mapping::Mapping;
+use super::own::{self, OwnColumns};
 use super::record::{Broken, Record, Records};
 use crate::output::usage;
 
@@ -26,41 +29,65 @@ pub struct Row {
 
 pub enum Rows {
     Ndjson(Lines<Reader>),
-    Mapped { records: Records<Reader>, converter: Box<Converter> },
+    Mapped {
+        records: Records<Reader>,
+        converter: Box<Converter>,
+    },
+    /// The CSV of an export.
+    Own {
+        records: Records<Reader>,
+        columns: OwnColumns,
+    },
 }
 
 impl Rows {
-    /// Opens a file (or standard input, `-`), at a place or at its beginning.
-    pub fn open(path: &Path, mapping: Option<Mapping>, from: Place) -> anyhow::Result<Self> {
+    /// Opens a file (or standard input, `-`).
+    ///
+    /// # Errors
+    /// When it cannot be read, is a file of another kind, or has not the columns of the mapping.
+    pub fn open(
+        path: &Path,
+        mapping: Option<Mapping>,
+        fernet: Option<Fernet>,
+    ) -> anyhow::Result<Self> {
+        let mut reader = open(path)?;
+        let mut beginning = Vec::new();
+        let length = u64::try_from(foreign::BEGINNING_BYTES)?;
+        let shown = path.display();
+        let read = reader.by_ref().take(length).read_to_end(&mut beginning);
+        read.with_context(|| format!("reading '{shown}'"))?;
+        let is_own = mapping.is_none() && own_columns(&beginning).is_some();
+        let foreign = foreign::named(&beginning, mapping.is_some()).filter(|_| !is_own);
+        if let Some(kind) = foreign {
+            return Err(usage(format!("'{shown}' {kind}")));
+        }
+        let reader: Reader = Box::new(Cursor::new(beginning).chain(reader));
+        if is_own { Self::own(reader) } else { Self::read(reader, mapping, fernet) }
+    }
+
+    /// Reads a file of bodies, or with a mapping one of CSV, from its beginning.
+    pub fn read(
+        reader: Reader,
+        mapping: Option<Mapping>,
+        fernet: Option<Fernet>,
+    ) -> anyhow::Result<Self> {
         let Some(mapping) = mapping else {
-            return Ok(Self::Ndjson(Lines::new(open_at(path, from)?, from)));
+            return Ok(Self::Ndjson(Lines::new(reader, Place::default())));
         };
-        let format = mapping.format;
-        let mut rows = Self::mapped(open_at(path, Place::default())?, mapping)?;
-        if let Self::Mapped { records, .. } = &mut rows
-            && from.offset > 0
-        {
-            *records = Records::new(open_at(path, from)?, from, format);
-        }
-        Ok(rows)
-    }
-
-    /// Reads a file from its beginning.
-    pub fn read(reader: Reader, mapping: Option<Mapping>) -> anyhow::Result<Self> {
-        match mapping {
-            Some(mapping) => Self::mapped(reader, mapping),
-            None => Ok(Self::Ndjson(Lines::new(reader, Place::default()))),
-        }
-    }
-
-    fn mapped(reader: Reader, mapping: Mapping) -> anyhow::Result<Self> {
         let mut records = Records::new(reader, Place::default(), mapping.format);
         let header = match &mapping.names {
             Some(names) => names.clone(),
             None => header(&mut records, &mapping)?,
         };
-        let converter = Box::new(Converter::new(mapping, header)?);
+        let converter = Box::new(Converter::new(mapping, header, fernet)?);
         Ok(Self::Mapped { records, converter })
+    }
+
+    fn own(reader: Reader) -> anyhow::Result<Self> {
+        let mut records = Records::new(reader, Place::default(), own::FORMAT);
+        let header = records.next()?.and_then(|header| OwnColumns::of_header(&header.raw));
+        let columns = header.context("reading the header of an export")?;
+        Ok(Self::Own { records, columns })
     }
 
     /// The next row that is not blank; `None` at the end.
@@ -82,21 +109,32 @@ impl Rows {
                 return Ok(Some(Row { line: number, raw: line.bytes, body, end }));
             },
             Self::Mapped { records, converter } => {
-                let Some(Record { line, raw, fields, end }) = records.next()? else {
-                    return Ok(None);
-                };
-                let body = match fields {
-                    Ok(fields) => converter.body(&fields),
-                    Err(Broken::TooLong) => Err(too_long()),
-                    Err(Broken::OpenQuote) => {
-                        let detail = "the row opens a quote and does not close it".to_owned();
-                        Err(rejected("OPEN_QUOTE", detail))
-                    }
-                };
-                Ok(Some(Row { line, raw, body, end }))
+                Ok(records.next()?.map(|record| row(record, |fields| converter.body(fields))))
+            }
+            Self::Own { records, columns } => {
+                Ok(records.next()?.map(|record| row(record, |fields| columns.body(fields))))
             }
         }
     }
+}
+
+fn row(record: Record, body: impl Fn(&[Vec<u8>]) -> Result<String, Rejection>) -> Row {
+    let Record { line, raw, fields, end } = record;
+    let body = match fields {
+        Ok(fields) => body(&fields),
+        Err(Broken::TooLong) => Err(too_long()),
+        Err(Broken::OpenQuote) => {
+            let detail = "the row opens a quote and does not close it".to_owned();
+            Err(rejected("OPEN_QUOTE", detail))
+        }
+    };
+    Row { line, raw, body, end }
+}
+
+/// The columns of an export that begins so.
+fn own_columns(beginning: &[u8]) -> Option<OwnColumns> {
+    let mut lines = Lines::new(beginning, Place::default());
+    lines.next().ok().flatten().and_then(|line| OwnColumns::of_header(&line.bytes))
 }
 
 fn rejected(code: &str, detail: String) -> Rejection {
@@ -107,18 +145,15 @@ fn too_long() -> Rejection {
     rejected("LINE_TOO_LONG", format!("the line is longer than {LINE_BYTES_MAX} bytes"))
 }
 
-fn open_at(path: &Path, place: Place) -> anyhow::Result<Reader> {
+fn open(path: &Path) -> anyhow::Result<Reader> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
     let shown = path.display();
-    let mut file =
+    let file =
         File::open(path).map_err(|error| usage(format!("'{shown}' cannot be read: {error}")))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(usage(format!("'{shown}' is a folder, not a file")));
-    }
-    if place.offset > 0 {
-        file.seek(SeekFrom::Start(place.offset)).with_context(|| format!("reading '{shown}'"))?;
     }
     Ok(Box::new(BufReader::with_capacity(256 * 1024, file)))
 }

@@ -21,6 +21,9 @@ pub struct Counts {
     pub created: u64,
     pub updated: u64,
     pub unchanged: u64,
+    /// Rows that say something else than their record and not that they are newer.
+    #[serde(default)]
+    pub ignored: u64,
     pub rejected: u64,
     /// Rows that nothing names: another import of them records them again.
     pub unnamed: u64,

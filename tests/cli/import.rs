@@ -87,7 +87,7 @@ fn bad_rows_go_to_the_rejects_and_the_rest_goes_in(on: On) {
             (7, "VALIDATION_FAILED", ":LINE_TOO_LONG"),
             (8, "VALIDATION_FAILED", "/amount:AMOUNT /user_id:REQUIRED /colour:UNKNOWN_FIELD"),
             (9, "DUPLICATE_KEY", ""),
-            (10, "VALIDATION_FAILED", "/external_id:IMMUTABLE"),
+            (10, "VALIDATION_FAILED", "/external_id:REPEATED_ID"),
         ]
     );
     // A later import without bad rows leaves no old rejects behind.
@@ -101,7 +101,7 @@ fn a_dry_run_writes_nothing() {
     let folder = Folder::new();
     folder.write("items.ndjson", format!("{}nonsense\n", bodies("ann", 0..3)));
     let ran = folder.run(&["import", "items.ndjson", "--dry-run"]);
-    assert_eq!(ran.stdout, "4 rows: 3 good, 1 would be rejected\n");
+    assert!(ran.stdout.ends_with("\n4 rows: 3 good, 1 would be rejected\n"), "{ran:?}");
     assert!(ran.stderr.starts_with("line 4: MALFORMED_JSON: "), "{ran:?}");
     let names = std::fs::read_dir(folder.path("")).unwrap().count();
     assert_eq!(names, 1, "only the input is there");

@@ -119,7 +119,7 @@ fn lines_say_by_their_fields_what_they_are() {
     let expected = [
         (6, "INSUFFICIENT_FUNDS"),
         (7, "/amount NOT_POSITIVE"),
-        (8, "DUPLICATE_REFERENCE"),
+        (8, "/reference REPEATED_ID"),
         (9, "ACCOUNT_EXISTS"),
         (10, "/initial_balance AMOUNT"),
     ];
@@ -200,9 +200,63 @@ fn without_a_section_of_accounts_unknown_ones_are_rejected() {
     let (mapping, _) = MAPPING.split_once("[accounts]").unwrap();
     folder.write("map.toml", mapping);
     folder.write("moves.csv", "id,day,from,to,sum,note\na,2024-01-01,900,1,50.00,pay\n");
-    let summary = folder.json(&["import", "--mapping", "map.toml", "moves.csv", "--json"]);
+    let ran = folder.run(&["import", "--mapping", "map.toml", "moves.csv", "--json"]);
+    assert_eq!(ran.code, Some(1), "no row is taken: {ran:?}");
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((counts(&summary), &summary["opened"]), ([1, 0, 0, 0, 1], &json!(0)));
     assert_eq!(rejects(&folder, "moves.csv"), [(2, "ACCOUNT_NOT_FOUND".to_owned())]);
+}
+
+/// Two movements of one reference are not one movement, and the second must not be lost without a
+/// word; the first may have been refused, and then the second is taken.
+#[test]
+fn a_reference_that_repeats_in_a_file_names_both_lines() {
+    let folder = Folder::new();
+    let transfer = |from: u32, amount: u32, day: &str, reference: &str| {
+        json!({ "source_account_id": from, "destination_account_id": 3, "amount": amount.to_string(),
+                "reference": reference, "created_at": format!("2024-03-{day}") })
+        .to_string()
+    };
+    let open =
+        |id: u32, limit: &str| json!({ "account_id": id, "overdraft_limit": limit }).to_string();
+    let file = [
+        open(1, "unlimited"),
+        open(2, "5"),
+        open(3, "0"),
+        transfer(1, 7, "01", "a"),
+        // The same again, the same amount on another day, another amount.
+        transfer(1, 7, "01", "a"),
+        transfer(1, 7, "02", "a"),
+        transfer(1, 8, "01", "a"),
+        // Another account's reference, and a row that the ledger refuses.
+        transfer(2, 5, "02", "a"),
+        transfer(2, 6, "02", "b"),
+    ]
+    .join("\n");
+    folder.write("all.ndjson", file);
+    for batch in ["100", "1"] {
+        let import = ["import", "all.ndjson", "--json", "--batch", batch];
+        folder.json(&import);
+        let found: Vec<(u64, String)> = rejects(&folder, "all.ndjson");
+        let repeated: Vec<u64> = found
+            .iter()
+            .filter(|(_, code)| code == "/reference REPEATED_ID")
+            .map(|(line, _)| *line)
+            .collect();
+        assert_eq!(repeated, [6, 7], "{found:?}");
+    }
+    let text = folder.read("all.ndjson.rejects.ndjson");
+    assert!(
+        text.contains("lines 4 and 6 have the same reference 'a' from account 1 and"),
+        "{text}"
+    );
+    assert_eq!((balance(&folder, 1), balance(&folder, 2)), ("-7.00".into(), "-5.00".into()));
+    // The first was refused, so the reference is free.
+    let rows = [transfer(2, 9, "04", "d"), transfer(1, 9, "04", "e"), transfer(2, 9, "05", "d")];
+    folder.write("later.ndjson", rows.join("\n"));
+    folder.json(&["import", "later.ndjson", "--json"]);
+    let insufficient = "INSUFFICIENT_FUNDS".to_owned();
+    assert_eq!(rejects(&folder, "later.ndjson"), [(1, insufficient.clone()), (3, insufficient)]);
 }
 
 #[test]

@@ -169,6 +169,8 @@ fn a_statement_and_a_past_balance_tell_what_was_when(on: On) {
         [at("2024-01-09"), at("2024-01-31"), at("2024-02-20T12:00:00Z")],
         ["0.00", "10.00", "70.00"]
     );
+    // A bare date is the end of its day, as the end of a statement is.
+    assert_eq!([at("2024-02-20"), at("2024-02-20T00:00:00Z")], ["70.00", "30.00"]);
     let statement = |words: &[&str]| {
         let shown = folder.ok(&[&["accounts", "statement", "2", "--json"], words].concat());
         lines(&shown).iter().map(|e| e["balance"].as_str().unwrap().to_owned()).collect::<Vec<_>>()

@@ -20,6 +20,7 @@ mod export;
 mod help;
 mod import;
 mod import_csv;
+mod import_files;
 mod import_ledger;
 mod keys;
 mod ledger;
