@@ -87,7 +87,7 @@ fn bad_rows_go_to_the_rejects_and_the_rest_goes_in(on: On) {
             (7, "VALIDATION_FAILED", ":LINE_TOO_LONG"),
             (8, "VALIDATION_FAILED", "/amount:AMOUNT /user_id:REQUIRED /colour:UNKNOWN_FIELD"),
             (9, "DUPLICATE_KEY", ""),
-            (10, "VALIDATION_FAILED", "/external_id:IMMUTABLE"),
+            (10, "RECORD_CONFLICT", ""),
         ]
     );
     // A later import without bad rows leaves no old rejects behind.
