@@ -37,7 +37,7 @@ impl Checked {
     /// Whether nothing names the row, so that another import of it records it again.
     pub fn is_unnamed(&self) -> bool {
         match self {
-            Self::Item(new) => new.external_id.is_none(),
+            Self::Item(new) => new.external_id.is_none() && !new.id_given,
             Self::Exported { .. } | Self::Shown { .. } => false,
             Self::Account(new) => new.id.is_none(),
             Self::Transfer(new) => new.reference.is_none(),

@@ -343,12 +343,10 @@ fn refused(rejection: Rejection) -> Problem {
         | Rejection::BatchRefused => S::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::new(status, rejection.code(), rejection.to_string());
-    match rejection {
-        Rejection::Invalid(errors) => {
-            problem.errors = errors.into_iter().map(Fault::from).collect();
-        }
-        Rejection::RecordConflict(conflict) => problem.conflict = Some(conflict),
-        _ => {}
+    if let Rejection::Invalid(errors) = rejection {
+        problem.errors = errors.into_iter().map(Fault::from).collect();
+    } else if let Rejection::RecordConflict(conflict) = rejection {
+        problem.conflict = Some(conflict);
     }
     problem
 }

@@ -3,6 +3,7 @@
 
 #![expect(dead_code, reason = "the fields are read by the document's generator only")]
 
+mod batch;
 mod keys;
 mod ledger;
 mod params;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use batch::*;
 pub use keys::*;
 pub use ledger::*;
 pub use params::*;
@@ -275,37 +277,6 @@ pub struct SyncBody {
 pub struct Removed {
     #[schema(format = "uuid")]
     id: String,
-}
-
-/// One result per item, in the order of the items.
-#[derive(ToSchema)]
-#[schema(as = BatchResults)]
-pub struct BatchBody {
-    results: Vec<BatchItem>,
-    created: u32,
-    updated: u32,
-    /// Sent again with the same content.
-    unchanged: u32,
-    /// Sent again, older than what is stored or with too little to change it.
-    ignored: u32,
-    failed: u32,
-}
-
-/// What became of one item.
-#[derive(ToSchema)]
-#[schema(as = BatchResult)]
-pub struct BatchItem {
-    index: u32,
-    /// The status that the item alone would have had.
-    #[schema(example = 201)]
-    status: u16,
-    /// `created`, `updated`, `unchanged` or `ignored`; not where there is an error.
-    #[schema(nullable = false, example = "created")]
-    result: Option<String>,
-    #[schema(nullable = false)]
-    transaction: Option<TransactionBody>,
-    #[schema(nullable = false)]
-    error: Option<Problem>,
 }
 
 #[derive(ToSchema)]

@@ -90,21 +90,12 @@ async fn of_a_change() {
     let full =
         json!({"status": "pending", "amount": 1, "metadata": {}, "created_at": "2024-01-01"});
     for (method, good) in [("PATCH", json!({"status": "failed"})), ("PUT", full)] {
-        for amount in [json!("x"), json!(-1), json!("1.005"), json!([])] {
-            let broken = json!({"amount": amount, "side": "left", "created_at": "never",
-                "metadata": {"card_last_four": "1"}, "currency": "EUR", "colour": "red"});
-            let names = broken.as_object().expect("an object").keys();
-            let syntax = |name: &&String| {
-                // These depend on the stored item, so they are named once the syntax is right.
-                let depends = ["metadata", "currency"].contains(&name.as_str());
-                !depends && !(name.as_str() == "amount" && amount == "1.005")
-            };
-            let kept: Map<String, Value> =
-                names.filter(syntax).map(|name| (name.clone(), broken[name].clone())).collect();
-            let broken_syntax = Value::Object(kept);
-            let case = Case { method, path: &path, good: good.clone(), broken: broken_syntax };
-            case.check(&api).await;
+        for amount in [json!("x"), json!(-1), json!("1e30"), json!([])] {
+            let broken =
+                json!({"amount": amount, "side": "left", "created_at": "never", "colour": "red"});
+            Case { method, path: &path, good: good.clone(), broken }.check(&api).await;
         }
+        // What depends on the stored item is named once the syntax is right.
         let broken = json!({"amount": "1.005", "metadata": {"card_last_four": "1"},
             "currency": "EUR", "user_id": "bob", "external_id": "7"});
         Case { method, path: &path, good: good.clone(), broken }.check(&api).await;

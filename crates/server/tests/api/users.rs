@@ -21,7 +21,7 @@ async fn any_text_of_up_to_255_characters_is_a_user() {
         for query in [encoded(user), format!("%20{}%20", encoded(user))] {
             for filters in ["", "&search_query=starbucks", "&merchant_name=Starbucks&limit=5"] {
                 let page = api.get(&format!("/transactions?user_id={query}{filters}")).expect(200);
-                assert_eq!(ids(&page.await.json()), [id.clone()], "{user} {filters}");
+                assert_eq!(ids(&page.await.json()), [id.as_str()], "{user} {filters}");
             }
             let path = format!("/users/{query}/statistics");
             let found = api.get(&path).expect(200).await.json();

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::{Amount, Problem, Side};
+use super::{Amount, Side, TransferBatchBody};
 
 #[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
@@ -298,36 +298,6 @@ pub struct TransferPage {
     next_cursor: Option<String>,
     has_more: bool,
     limit: u32,
-}
-
-/// One result per transfer, in their order.
-#[derive(ToSchema)]
-#[schema(as = TransferBatchResults)]
-pub struct TransferBatchBody {
-    results: Vec<TransferBatchItem>,
-    created: u32,
-    updated: u32,
-    unchanged: u32,
-    /// Always 0: a transfer that is sent again is unchanged, or refused.
-    ignored: u32,
-    failed: u32,
-}
-
-/// What became of one transfer.
-#[derive(ToSchema)]
-#[schema(as = TransferBatchResult)]
-pub struct TransferBatchItem {
-    index: u32,
-    /// The status that the transfer alone would have had.
-    #[schema(example = 201)]
-    status: u16,
-    /// `created` or `unchanged`; not where there is an error.
-    #[schema(nullable = false, example = "created")]
-    result: Option<String>,
-    #[schema(nullable = false)]
-    transfer: Option<TransferBody>,
-    #[schema(nullable = false)]
-    error: Option<Problem>,
 }
 
 /// What a look at the whole ledger found.
