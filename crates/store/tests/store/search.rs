@@ -3,7 +3,7 @@
 mod model;
 
 use crate::chance::Chance;
-use crate::support::{Books, Fallible, On};
+use crate::support::{Books, Fallible, On, change, read};
 use daybook_core::TransactionId;
 use daybook_core::sample::{Sampler, Users};
 use daybook_core::{Action, Submission, Timestamp};
@@ -16,6 +16,7 @@ crate::support::every_store! {
     a_word_finds_every_word_that_begins_with_it,
     an_answer_says_when_a_search_means_too_many_words,
     a_changed_item_is_found_by_what_it_is_now,
+    books_without_letters_of_words_with_digits_get_them,
 }
 
 const ITEMS: usize = 140;
@@ -370,5 +371,36 @@ async fn a_changed_item_is_found_by_what_it_is_now(on: On) -> Fallible<()> {
     books.patch(id, r#"{"metadata":{"direction":"received","ref":"RX900"}}"#).await?;
     assert!(finds("from lin").await? && finds("rx9").await? && !finds("tx9").await?);
     assert!(finds("\"from lin\"").await? && !finds("\"to lin\"").await? && !finds("to").await?);
+    books.verified().await
+}
+
+async fn books_without_letters_of_words_with_digits_get_them(on: On) -> Fallible<()> {
+    let mut books = Books::open(on).await?;
+    // So many users that the number of some has two digits in base 36.
+    for n in 0..40 {
+        let body = json!({"user_id": format!("user{n}"), "transaction_type": "other", "amount": 1,
+            "metadata": {"a": format!("INV2024{n:03} čaj7 7up φως"), "b": "iphone iphone15"}});
+        books.record(&body.to_string()).await?;
+    }
+    let all = "select count(*) || '' from words";
+    let before = read(&books, all).await?;
+    let url = books.url.split('?').next().unwrap_or_default().to_owned();
+    books.store.close().await;
+    let taken = "delete from words where word like '%0'";
+    let forgotten = "delete from refinery_schema_history where version = 8";
+    for sql in [taken, forgotten] {
+        match on {
+            On::Sqlite => books.file()?.execute(sql, []).map(drop)?,
+            On::Postgres | On::Pgbouncer => change(&url, sql).await.map(drop)?,
+        }
+    }
+    books.reopen().await?;
+    assert_eq!(read(&books, all).await?, before);
+    for n in [0, 39] {
+        for text in ["inv", "caj", "ihpone15"] {
+            let found = books.ids(&format!("user{n}"), &[("search_query", text)]).await?;
+            assert_eq!(found.len(), 1, "{text}");
+        }
+    }
     books.verified().await
 }

@@ -42,7 +42,7 @@ impl Item {
         let title = [shown("title"), shown("subtitle")].concat();
         let mut labels = labels(json);
         let names = ["transaction_type", "status", "product", "currency"].map(text);
-        labels.extend(names.map(|name| label(name)));
+        labels.extend(names.map(label));
         let known = |word: &String| {
             let begins = |known: &String| known.starts_with(word.as_str());
             fields.iter().flatten().any(begins)
@@ -249,7 +249,8 @@ pub fn words(text: &str) -> Vec<String> {
 fn is_typo(typed: &str, word: &str) -> bool {
     let split = |text: &str| {
         let at = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
-        (text[..at].chars().collect::<Vec<char>>(), text[at..].to_owned())
+        let (letters, rest) = text.split_at(at);
+        (letters.chars().collect::<Vec<char>>(), rest.to_owned())
     };
     let ((typed, rest), (letters, other_rest)) = (split(typed), split(word));
     if rest != other_rest || typed.len() < 3 || (rest.is_empty() && typed.len() < 4) {
