@@ -67,7 +67,9 @@ fn array<'a>(rows: &'a [Row], at: usize, kind: Kind) -> Result<Array<'a>> {
         Kind::Text | Kind::Json => of(rows, |row| row.maybe_text(at, "text")),
         Kind::Bytes => of(rows, |row| row.maybe_bytes(at, "bytes")),
         Kind::Uuid => of(rows, |row| row.maybe_uuid(at, "id")),
-        Kind::Amount | Kind::Money => of(rows, |row| Ok(row.maybe_atto(at, "amount")?.map(Atto))),
+        Kind::Amount | Kind::Money => {
+            of(rows, |row| Ok(row.maybe_wide(at, "amount")?.map(Atto::of)))
+        }
         Kind::Flag => of(rows, |row| row.flag(at, "flag")),
     }
 }
@@ -80,7 +82,7 @@ fn param(value: &Value) -> Box<dyn Param + Send + '_> {
         Value::Text(text) => Box::new(text.as_str()),
         Value::Bytes(bytes) => Box::new(bytes.as_slice()),
         Value::Uuid(uuid) => Box::new(*uuid),
-        Value::Atto(atto) => Box::new(Atto(*atto)),
+        Value::Atto(atto) => Box::new(Atto::of(*atto)),
         Value::Flag(flag) => Box::new(*flag),
     }
 }

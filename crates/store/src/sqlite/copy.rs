@@ -112,7 +112,7 @@ fn bound(value: &Value, kind: Kind) -> ToSqlOutput<'_> {
         Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         Value::Uuid(uuid) => ToSqlOutput::Borrowed(ValueRef::Blob(uuid.as_bytes())),
         Value::Atto(atto) if kind == Kind::Amount => {
-            ToSqlOutput::Owned(Owned::Blob(atto.to_be_bytes().to_vec()))
+            ToSqlOutput::Owned(Owned::Blob(atto.as_i128().to_be_bytes().to_vec()))
         }
         Value::Atto(atto) => ToSqlOutput::Owned(Owned::Blob(bytes(*atto).as_slice().to_vec())),
         Value::Flag(flag) => ToSqlOutput::from(*flag),
