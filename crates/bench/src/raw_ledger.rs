@@ -130,7 +130,7 @@ fn funds(holding: &Holding) -> Vec<Value> {
     let funds = &holding.funds;
     vec![
         holding.account.id.0.into(),
-        bytes(funds.balance.atto()),
+        bytes(funds.balance.atto().as_i128()),
         number(funds.posted.last),
         count(funds.posted.count),
         funds.posted_at.micros().into(),
@@ -155,9 +155,9 @@ fn transfer(transfer: &Transfer) -> Option<Vec<Value>> {
         transfer.metadata.to_string().into(),
         transfer.retry_count.into(),
         posting.at.micros().into(),
-        bytes(posting.source.balance.atto()),
+        bytes(posting.source.balance.atto().as_i128()),
         number(posting.source.previous),
-        bytes(posting.destination.balance.atto()),
+        bytes(posting.destination.balance.atto().as_i128()),
         number(posting.destination.previous),
         transfer.is_shown.into(),
         number(source_earlier),

@@ -91,7 +91,7 @@ impl Funds {
     /// out of range.
     #[must_use]
     pub fn available(&self) -> Balance {
-        Balance::from_atto(self.balance.atto().saturating_sub(self.pending_out.atto()))
+        self.balance.minus(self.pending_out).unwrap_or(self.balance)
     }
 }
 
@@ -107,9 +107,7 @@ impl Holding {
     pub fn to_give(&self) -> Balance {
         let available = self.funds.available();
         match self.account.overdraft {
-            Overdraft::Limit(limit) => {
-                Balance::from_atto(available.atto().saturating_add(limit.atto()))
-            }
+            Overdraft::Limit(limit) => available.plus(limit).unwrap_or(available),
             Overdraft::Unlimited => available,
         }
     }
@@ -272,7 +270,7 @@ impl AccountPatch {
             next.status = status;
         }
         if let Some(Overdraft::Limit(limit)) = self.overdraft
-            && holding.funds.available().atto() < -limit.atto()
+            && holding.funds.available() < Balance::from_atto(-limit.atto())
         {
             return Err(Rejection::LimitInUse { id });
         }

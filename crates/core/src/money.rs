@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ethnum::I256;
 use serde::{Serialize, Serializer};
 
 use crate::limits::AMOUNT_CHARS_MAX;
@@ -13,6 +12,7 @@ use crate::limits::AMOUNT_CHARS_MAX;
 mod balance;
 
 pub use balance::{AsText, Balance};
+pub use ethnum::{I256, U256};
 
 /// The fraction digits that an amount carries inside, and the most a currency may have.
 pub const DIGITS_MAX: u8 = 18;

@@ -77,6 +77,10 @@ pub enum Rejection {
     InsufficientFunds { id: AccountId, currency: String, available: String, needed: String },
     #[error("the account {id} would hold 10^20 or more, or owe as much")]
     BalanceOverflow { id: AccountId },
+    #[error(
+        "the opening balances of the currency would add up to 10^40 or more, all of which {id} owes"
+    )]
+    EquityOverflow { id: AccountId },
     #[error("the account {id} has a later entry already; a statement is written in order of time")]
     OutOfOrder { id: AccountId },
     #[error("only a service may say when a transfer happened; leave `created_at` out")]
@@ -151,6 +155,7 @@ impl Rejection {
             Self::CurrenciesDiffer { .. } => "CURRENCIES_DIFFER",
             Self::InsufficientFunds { .. } => "INSUFFICIENT_FUNDS",
             Self::BalanceOverflow { .. } => "BALANCE_OVERFLOW",
+            Self::EquityOverflow { .. } => "EQUITY_OVERFLOW",
             Self::OutOfOrder { .. } => "OUT_OF_ORDER",
             Self::BackdatedByUser => "NOT_FOR_USERS",
             Self::InFuture => "IN_FUTURE",

@@ -5,6 +5,7 @@ pub mod ledger;
 pub mod postgres;
 pub mod sqlite;
 
+use daybook_core::money::I256;
 use daybook_core::stats::BucketKey;
 use daybook_core::time::{Day, Month};
 use daybook_core::transaction::Revision;
@@ -34,8 +35,8 @@ pub trait Columns {
     fn maybe_number(&self, at: usize, what: &str) -> Result<Option<i64>>;
     fn maybe_bytes(&self, at: usize, what: &str) -> Result<Option<&[u8]>>;
     fn maybe_uuid(&self, at: usize, what: &str) -> Result<Option<Uuid>>;
-    /// An amount or a balance, in 10^-18 units.
-    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>>;
+    /// A balance, in 10^-18 units.
+    fn maybe_wide(&self, at: usize, what: &str) -> Result<Option<I256>>;
     fn flag(&self, at: usize, what: &str) -> Result<bool>;
 
     fn text(&self, at: usize, what: &str) -> Result<&str> {
@@ -52,6 +53,16 @@ pub trait Columns {
 
     fn uuid(&self, at: usize, what: &str) -> Result<Uuid> {
         self.maybe_uuid(at, what)?.ok_or_else(|| corrupt(what))
+    }
+
+    /// An amount, in 10^-18 units.
+    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>> {
+        let wide = self.maybe_wide(at, what)?;
+        wide.map(|wide| i128::try_from(wide).map_err(|_| corrupt(what))).transpose()
+    }
+
+    fn wide(&self, at: usize, what: &str) -> Result<I256> {
+        self.maybe_wide(at, what)?.ok_or_else(|| corrupt(what))
     }
 
     fn atto(&self, at: usize, what: &str) -> Result<i128> {

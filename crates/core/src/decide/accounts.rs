@@ -38,8 +38,9 @@ impl Books {
         }
         let equity = AccountId::equity(&new.currency);
         let owed = self.holding(equity).map_or(Balance::ZERO, |equity| equity.funds.balance);
-        if owed.minus(new.initial_balance).is_none() {
-            return Err(Rejection::BalanceOverflow { id: equity });
+        let owed = owed.minus(new.initial_balance);
+        if !owed.is_some_and(|owed| owed.is_in_range(equity)) {
+            return Err(Rejection::EquityOverflow { id: equity });
         }
         if self.holding(equity).is_none() {
             let account = NewAccount {
@@ -141,5 +142,54 @@ impl Books {
         let recorded = self.note(EventType::AccountUpdated, at, user, recorded, Some(previous));
         self.put_account(holding, undo);
         Ok(Outcome::Updated(recorded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Action, Submission};
+    use crate::decide::decide;
+    use crate::id::EventSeq;
+    use crate::money::{Currency, I256};
+    use crate::write_set::Snapshot;
+
+    #[test]
+    fn only_a_sum_far_beyond_all_openings_is_refused() {
+        let equity = AccountId::equity(&Currency::USD);
+        let open = |id, amount: &str| NewAccount {
+            id: Some(AccountId(id)),
+            user_id: None,
+            currency: Currency::USD,
+            name: None,
+            metadata: Json::Object(Vec::new()),
+            overdraft: Overdraft::Unlimited,
+            initial_balance: Amount::parse(amount, Currency::USD).expect("an amount"),
+        };
+        let submit = |accounts: &[NewAccount], snapshot| {
+            let actions = accounts.iter().cloned().map(Action::Open).collect();
+            let at = Timestamp::default();
+            let submission = Submission { at, key: None, atomic: false, actions };
+            decide(&[submission], snapshot)
+        };
+        let first = Snapshot { next_seq: EventSeq(1), ..Snapshot::default() };
+        let (_, write) = submit(&[open(1, "1.00")], first);
+        let mut holding =
+            write.accounts.into_iter().find(|change| change.holding.account.id == equity);
+        let holding = &mut holding.as_mut().expect("equity is opened").holding;
+        // One cent less than 10^40 units.
+        let cent = I256::new(10_i128.pow(16));
+        holding.funds.balance = Balance::from_wide(cent + cent - I256::new(10).pow(58));
+        let accounts = [(equity, holding.clone())].into();
+        let snapshot = Snapshot { next_seq: EventSeq(9), accounts, ..Snapshot::default() };
+        let (replies, write) = submit(&[open(2, "0.01"), open(3, "0.01"), open(4, "0")], snapshot);
+        let verdicts = &replies.first().expect("a reply").verdicts;
+        let refused = Err(Rejection::EquityOverflow { id: equity });
+        assert!(matches!(verdicts.as_slice(), [Ok(_), second, Ok(_)] if *second == refused));
+        let kept = write.accounts.iter().find(|change| change.holding.account.id == equity);
+        assert_eq!(
+            kept.map(|change| change.holding.funds.balance.to_text(Currency::USD)).as_deref(),
+            Some("-9999999999999999999999999999999999999999.99")
+        );
     }
 }

@@ -88,13 +88,15 @@ impl Parties {
         let funds = &destination.funds;
         let highest = funds.balance.plus(funds.pending_in).and_then(|sum| sum.plus(amount));
         let promised = funds.pending_in.plus(amount);
-        if highest.is_none() || promised.is_none() {
-            return Err(Rejection::BalanceOverflow { id: destination.account.id });
+        let id = destination.account.id;
+        if !highest.is_some_and(|highest| highest.is_in_range(id)) || promised.is_none() {
+            return Err(Rejection::BalanceOverflow { id });
         }
         let lowest = source.funds.balance.minus(source.funds.pending_out);
-        let owed = source.funds.pending_out.plus(amount);
-        if lowest.and_then(|rest| rest.minus(amount)).is_none() || owed.is_none() {
-            return Err(Rejection::BalanceOverflow { id: source.account.id });
+        let lowest = lowest.and_then(|rest| rest.minus(amount));
+        let (owed, id) = (source.funds.pending_out.plus(amount), source.account.id);
+        if !lowest.is_some_and(|lowest| lowest.is_in_range(id)) || owed.is_none() {
+            return Err(Rejection::BalanceOverflow { id });
         }
         Ok(())
     }

@@ -37,9 +37,9 @@ pub fn check(memory: &Memory) {
     for (id, holding) in &memory.accounts {
         let (account, funds) = (&holding.account, &holding.funds);
         assert_eq!(account.id, *id);
-        *sums.entry(account.currency).or_default() += I256::from(funds.balance.atto());
+        *sums.entry(account.currency).or_default() += funds.balance.atto();
         let now = Told {
-            balance: funds.balance.atto().into(),
+            balance: funds.balance.atto(),
             pending_in: funds.pending_in.atto().into(),
             pending_out: funds.pending_out.atto().into(),
             posted: funds.posted.count,
@@ -96,9 +96,10 @@ fn check_holding(holding: &Holding) {
     let (into, out) = (funds.pending_in.atto(), funds.pending_out.atto());
     assert!((0..end).contains(&into) && (0..end).contains(&out), "pending of {id}");
     let available = funds.balance.atto() - out;
-    assert_eq!(funds.available(), Balance::from_atto(available), "posted less holds of {id}");
+    assert_eq!(funds.available(), Balance::from_wide(available), "posted less holds of {id}");
     // A hold can always be posted: even then the balance is in its range.
-    assert!(-end < available && I256::from(funds.balance.atto()) + I256::from(into) < end);
+    let end = if id.is_equity() { I256::new(end) * 10_i128.pow(20) } else { I256::new(end) };
+    assert!(-end < available && funds.balance.atto() + I256::from(into) < end);
     match account.overdraft {
         Overdraft::Limit(limit) => assert!(available >= -limit.atto(), "the overdraft of {id}"),
         Overdraft::Unlimited => {}
@@ -107,8 +108,8 @@ fn check_holding(holding: &Holding) {
         assert_eq!((funds.balance, into, out), (Balance::ZERO, 0, 0), "{id} is closed and empty");
     }
     let multiple = 10_i128.pow(u32::from(18 - account.currency.digits()));
-    for atto in [funds.balance.atto(), into, out] {
-        assert_eq!(atto % multiple, 0, "{id} holds no part of a minor unit");
+    for atto in [funds.balance.atto(), into.into(), out.into()] {
+        assert_eq!(atto % multiple, I256::ZERO, "{id} holds no part of a minor unit");
     }
     assert_eq!(id.is_equity(), id == AccountId::equity(&account.currency));
 }
@@ -137,7 +138,7 @@ fn check_statement(holding: &Holding, by_number: &ByNumber, marks: &mut Vec<Mark
             false => (-transfer.amount.atto(), Side::Credit),
         };
         assert_eq!(entry.direction, direction);
-        balance = Balance::from_atto(balance.atto() + signed);
+        balance = Balance::from_wide(balance.atto() + signed);
         latest = Some(posting.at);
         count -= 1;
         last = leg.previous;

@@ -240,6 +240,7 @@ impl Scene {
             | Rejection::AccountNotEmpty { id }
             | Rejection::LimitInUse { id }
             | Rejection::BalanceOverflow { id }
+            | Rejection::EquityOverflow { id }
             | Rejection::OutOfOrder { id } => match id.is_equity() {
                 true => format!("{code} of equity"),
                 false => format!("{code} of {id}"),

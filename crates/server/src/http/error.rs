@@ -336,6 +336,7 @@ fn refused(rejection: Rejection) -> Problem {
         | Rejection::CurrenciesDiffer { .. }
         | Rejection::InsufficientFunds { .. }
         | Rejection::BalanceOverflow { .. }
+        | Rejection::EquityOverflow { .. }
         | Rejection::OutOfOrder { .. }
         | Rejection::InFuture
         | Rejection::MoreThanHeld { .. }

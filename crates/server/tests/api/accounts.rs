@@ -79,9 +79,11 @@ async fn every_broken_field_of_an_account_is_named() {
     assert_eq!(api.post("/accounts", "{").expect(400).await.code(), "MALFORMED_JSON");
     api.post("/accounts?x=1", "{}").expect(400).await;
     let largest = json!({"initial_balance": "99999999999999999999.99"}).to_string();
-    api.post("/accounts", largest.clone()).expect(201).await;
-    let answer = api.post("/accounts", largest).expect(422).await;
-    assert_eq!(answer.code(), "BALANCE_OVERFLOW");
+    // An opening is valid whatever others opened with.
+    for _ in 0..3 {
+        let answer = api.post("/accounts", largest.clone()).expect(201).await;
+        assert_eq!(answer.json()["balance"], "99999999999999999999.99");
+    }
     api.prove().await;
 }
 

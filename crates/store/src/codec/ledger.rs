@@ -57,7 +57,7 @@ pub fn holding(row: &impl Columns) -> Result<Holding> {
         seq: EventSeq(row.number(11, "event number")?),
     };
     let funds = Funds {
-        balance: Balance::from_atto(row.atto(12, "balance")?),
+        balance: Balance::from_wide(row.wide(12, "balance")?),
         pending_in: Amount::from_atto(row.atto(13, "amount")?),
         pending_out: Amount::from_atto(row.atto(14, "amount")?),
         posted: Chain { last: row.maybe_seq(15, "link")?, count: row.small(16, "count")? },
@@ -70,14 +70,14 @@ pub fn holding(row: &impl Columns) -> Result<Holding> {
 /// Reads [`TRANSFER`], which begins at the first column.
 pub fn transfer(row: &impl Columns) -> Result<Transfer> {
     let leg = |balance, previous| -> Result<Leg> {
-        let balance = Balance::from_atto(row.atto(balance, "balance")?);
+        let balance = Balance::from_wide(row.wide(balance, "balance")?);
         Ok(Leg { balance, previous: row.maybe_seq(previous, "link")? })
     };
     let posting = match row.maybe_time(20, "time")? {
         Some(at) => Some(Posting { at, source: leg(21, 22)?, destination: leg(23, 24)? }),
         None => {
             // What did not move left no entry.
-            let has_balance = row.maybe_atto(21, "balance")?.or(row.maybe_atto(23, "balance")?);
+            let has_balance = row.maybe_wide(21, "balance")?.or(row.maybe_wide(23, "balance")?);
             let has_link = row.maybe_seq(22, "link")?.or(row.maybe_seq(24, "link")?);
             if has_balance.is_some() || has_link.is_some() {
                 return Err(corrupt("posting"));

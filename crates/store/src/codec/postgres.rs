@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use daybook_core::money::DIGITS_MAX;
+use daybook_core::money::{DIGITS_MAX, I256};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ impl Columns for Row {
         self.try_get(at).map_err(|_| corrupt(what))
     }
 
-    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>> {
+    fn maybe_wide(&self, at: usize, what: &str) -> Result<Option<I256>> {
         let atto: Option<Decimal> = self.try_get(at).map_err(|_| corrupt(what))?;
         Ok(atto.map(|atto| atto.0))
     }
@@ -73,7 +73,7 @@ impl<'a> FromSql<'a> for Number {
 }
 
 /// A decimal in 10^-18 units.
-struct Decimal(i128);
+struct Decimal(I256);
 
 impl<'a> FromSql<'a> for Decimal {
     fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Failure> {
@@ -85,10 +85,13 @@ impl<'a> FromSql<'a> for Decimal {
     }
 }
 
+/// The most groups of four digits that surely fit 128 bits.
+const NARROW_MAX: usize = 9;
+
 /// Reads what PostgreSQL sends for a `numeric`: how many digits follow, the weight of the first,
 /// the sign, the scale, and then the digits, each of four decimal places. `None` when it has more
 /// than 18 fraction digits or is too large.
-pub fn read_numeric(raw: &[u8]) -> Option<i128> {
+pub fn read_numeric(raw: &[u8]) -> Option<I256> {
     const NEGATIVE: u16 = 0x4000;
     let (words, []) = raw.as_chunks::<2>() else { return None };
     let [count, weight, sign, _, digits @ ..] = words else { return None };
@@ -96,20 +99,25 @@ pub fn read_numeric(raw: &[u8]) -> Option<i128> {
     if digits.len() != usize::from(count) || (sign != 0 && sign != NEGATIVE) {
         return None;
     }
+    let digit = |digit: &[u8; 2]| i128::from(u16::from_be_bytes(*digit));
+    let value = match digits.len() {
+        0..=NARROW_MAX => {
+            I256::new(digits.iter().fold(0, |value, next| value * 10_000 + digit(next)))
+        }
+        _ => digits.iter().try_fold(I256::ZERO, |value, next| {
+            value.checked_mul(I256::new(10_000))?.checked_add(I256::new(digit(next)))
+        })?,
+    };
+    // The power of ten of the last decimal place, in 10^-18 units.
     let weight = i32::from(i16::from_be_bytes(*weight));
-    let mut atto: i128 = 0;
-    for (place, digit) in (0_i32..).zip(digits) {
-        let digit = i128::from(u16::from_be_bytes(*digit));
-        // The power of ten of the digit's last decimal place, in 10^-18 units.
-        let power = (weight - place) * 4 + i32::from(DIGITS_MAX);
-        let scale = 10_i128.checked_pow(power.unsigned_abs())?;
-        let part = match power {
-            0.. => digit.checked_mul(scale)?,
-            _ if digit % scale == 0 => digit / scale,
-            _ => return None,
-        };
-        atto = atto.checked_add(part)?;
-    }
+    let power = (weight - i32::from(count.cast_signed()) + 1) * 4 + i32::from(DIGITS_MAX);
+    let scale = I256::new(10).checked_pow(power.unsigned_abs())?;
+    let atto = match power {
+        _ if value == I256::ZERO => value,
+        0.. => value.checked_mul(scale)?,
+        _ if value % scale == I256::ZERO => value / scale,
+        _ => return None,
+    };
     Some(if sign == NEGATIVE { -atto } else { atto })
 }
 
@@ -137,8 +145,9 @@ mod tests {
             // Too precise, not a number, too large.
             (-5, 0, &[1], None),
             (0, 0xc000, &[], None),
-            (9, 0, &[1], None),
+            (19, 0, &[1], None),
         ] {
+            let atto = atto.map(I256::new);
             assert_eq!(read_numeric(&raw(weight, sign, digits)), atto, "{digits:?}");
         }
         assert_eq!(read_numeric(raw(0, 0, &[1, 2]).get(..10).expect("more")), None);

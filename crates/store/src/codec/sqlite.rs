@@ -1,6 +1,7 @@
 //! Columns of the embedded store.
 
 use daybook_core::Amount;
+use daybook_core::money::I256;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use uuid::Uuid;
@@ -30,7 +31,7 @@ impl Columns for Row<'_> {
         bytes.map(Uuid::from_slice).transpose().map_err(|_| corrupt(what))
     }
 
-    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>> {
+    fn maybe_wide(&self, at: usize, what: &str) -> Result<Option<I256>> {
         let bytes = self.maybe_bytes(at, what)?;
         bytes.map(|bytes| number(bytes).ok_or_else(|| corrupt(what))).transpose()
     }
@@ -51,7 +52,7 @@ pub fn amount_bytes(amount: Amount) -> [u8; 16] {
 
 /// A number as few bytes as it needs: big-endian two's complement.
 #[derive(Clone, Copy)]
-pub struct Bytes([u8; 16], usize);
+pub struct Bytes([u8; 32], usize);
 
 impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
@@ -65,18 +66,19 @@ impl ToSql for Bytes {
     }
 }
 
-pub fn bytes(atto: i128) -> Bytes {
-    let bits = if atto < 0 { atto.leading_ones() } else { atto.leading_zeros() };
+pub fn bytes(atto: impl Into<I256>) -> Bytes {
+    let atto: I256 = atto.into();
+    let bits = if atto.is_negative() { atto.leading_ones() } else { atto.leading_zeros() };
     // One bit must stay to tell the sign, and zero is one byte.
-    let spare = (bits.saturating_sub(1) / 8).min(15);
+    let spare = (bits.saturating_sub(1) / 8).min(31);
     Bytes(atto.to_be_bytes(), spare as usize)
 }
 
-fn number(bytes: &[u8]) -> Option<i128> {
-    let (first, spare) = (bytes.first()?, 16_usize.checked_sub(bytes.len())?);
-    let mut wide = if *first < 0x80 { [0; 16] } else { [0xff; 16] };
+fn number(bytes: &[u8]) -> Option<I256> {
+    let (first, spare) = (bytes.first()?, 32_usize.checked_sub(bytes.len())?);
+    let mut wide = if *first < 0x80 { [0; 32] } else { [0xff; 32] };
     wide.get_mut(spare..)?.copy_from_slice(bytes);
-    Some(i128::from_be_bytes(wide))
+    Some(I256::from_be_bytes(wide))
 }
 
 #[cfg(test)]
@@ -101,9 +103,16 @@ mod tests {
         ] {
             let bytes = bytes(atto);
             assert_eq!(bytes.as_slice().len(), length, "{atto}");
+            assert_eq!(number(bytes.as_slice()), Some(atto.into()));
+        }
+        for (atto, length) in
+            [(I256::new(i128::MAX) + 1, 17), (-I256::new(10).pow(58), 25), (I256::MIN, 32)]
+        {
+            let bytes = bytes(atto);
+            assert_eq!(bytes.as_slice().len(), length, "{atto}");
             assert_eq!(number(bytes.as_slice()), Some(atto));
         }
         assert_eq!(number(&[]), None);
-        assert_eq!(number(&[0; 17]), None);
+        assert_eq!(number(&[0; 33]), None);
     }
 }

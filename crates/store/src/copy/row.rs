@@ -1,6 +1,7 @@
 //! A row between two stores.
 
 use daybook_core::UserId;
+use daybook_core::money::I256;
 use daybook_core::search::Document;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ pub enum Value {
     Uuid(Uuid),
     // Neither is part of a key, and only keys are kept as JSON.
     #[serde(skip)]
-    Atto(i128),
+    Atto(I256),
     #[serde(skip)]
     Flag(bool),
 }
@@ -35,7 +36,7 @@ impl Row {
                 Kind::Text | Kind::Json => row.maybe_string(at, name)?.map(Value::Text),
                 Kind::Bytes => row.maybe_bytes(at, name)?.map(|b| Value::Bytes(b.to_vec())),
                 Kind::Uuid => row.maybe_uuid(at, name)?.map(Value::Uuid),
-                Kind::Amount | Kind::Money => row.maybe_atto(at, name)?.map(Value::Atto),
+                Kind::Amount | Kind::Money => row.maybe_wide(at, name)?.map(Value::Atto),
                 Kind::Flag => Some(Value::Flag(row.flag(at, name)?)),
             }
             .unwrap_or(Value::Null))
@@ -83,7 +84,7 @@ impl Columns for Row {
         maybe!(self, at, what, Uuid(uuid) => *uuid)
     }
 
-    fn maybe_atto(&self, at: usize, what: &str) -> Result<Option<i128>> {
+    fn maybe_wide(&self, at: usize, what: &str) -> Result<Option<I256>> {
         maybe!(self, at, what, Atto(atto) => *atto)
     }
 

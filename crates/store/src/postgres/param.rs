@@ -2,6 +2,7 @@
 //! sent without asking the server first.
 
 use bytes::BytesMut;
+use daybook_core::money::{I256, U256};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
@@ -48,7 +49,13 @@ params! {
 
 /// An amount or a balance in 10^-18 units: `numeric` on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Atto(pub i128);
+pub struct Atto(I256);
+
+impl Atto {
+    pub fn of(atto: impl Into<I256>) -> Self {
+        Self(atto.into())
+    }
+}
 
 /// The digits that the server keeps together, four decimal ones each.
 const BASE: u128 = 10_000;
@@ -62,16 +69,9 @@ type Failure = Box<dyn std::error::Error + Sync + Send>;
 
 impl ToSql for Atto {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
-        // The number is padded to whole groups: split before, because 128 bits hold no more.
-        let size = self.0.unsigned_abs();
-        let (mut high, low) = (size / PADDING, size % PADDING);
-        let mut groups = vec![(low * PADDING) as u16];
-        while high > 0 {
-            groups.push((high % BASE) as u16);
-            high /= BASE;
-        }
+        let groups = groups(self.0.unsigned_abs());
         let weight = groups.len() as i16 - 1 - FRACTION_GROUPS;
-        let sign = if self.0 < 0 { NEGATIVE } else { 0 };
+        let sign = if self.0.is_negative() { NEGATIVE } else { 0 };
         let zeros = groups.iter().take_while(|group| **group == 0).count();
         let groups = groups.get(zeros..).unwrap_or(&[]);
         out.extend_from_slice(&(groups.len() as i16).to_be_bytes());
@@ -89,6 +89,28 @@ impl ToSql for Atto {
     }
 
     to_sql_checked!();
+}
+
+/// The groups of a number that is padded to whole ones, the last first.
+fn groups(size: U256) -> Vec<u16> {
+    // Split before it is padded, because the width holds no more. Division of 128 bits is faster, and
+    // only sums need more.
+    let Ok(narrow) = u128::try_from(size) else {
+        let (mut high, low) = (size / U256::new(PADDING), size % U256::new(PADDING));
+        let mut groups = vec![(low.as_u128() * PADDING) as u16];
+        while high > U256::ZERO {
+            groups.push((high % U256::new(BASE)).as_u16());
+            high /= U256::new(BASE);
+        }
+        return groups;
+    };
+    let (mut high, low) = (narrow / PADDING, narrow % PADDING);
+    let mut groups = vec![(low * PADDING) as u16];
+    while high > 0 {
+        groups.push((high % BASE) as u16);
+        high /= BASE;
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -114,7 +136,13 @@ mod tests {
             12_345_678_901_234_567_890_123_456_789_012_345_678,
             10_i128.pow(38) - 1,
             1 - 10_i128.pow(38),
-        ] {
+            i128::MAX,
+            i128::MIN,
+        ]
+        .map(I256::new)
+        .into_iter()
+        .chain([I256::new(i128::MAX) + 1, I256::ONE - I256::new(10).pow(58)])
+        {
             let mut bytes = BytesMut::new();
             Atto(atto).to_sql(&Type::NUMERIC, &mut bytes).expect("any number");
             assert_eq!(read_numeric(&bytes), Some(atto));

@@ -61,7 +61,7 @@ pub struct Look<'a> {
 
 impl<'a> Look<'a> {
     pub fn new(conn: &'a Conn, query: &'a Query, user: i64) -> Self {
-        let atto = |amount: daybook_core::Amount| Atto(amount.atto());
+        let atto = |amount: daybook_core::Amount| Atto::of(amount.atto());
         Self {
             conn,
             query,

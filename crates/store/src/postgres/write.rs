@@ -185,7 +185,7 @@ fn items<'a>(
             each(|item| item.side.name()),
             each(|item| item.currency.code()),
             Box::new(items.iter().map(|item| item.currency.digits().into()).collect::<Vec<i16>>()),
-            Box::new(items.iter().map(|item| Atto(item.amount.atto())).collect::<Vec<_>>()),
+            Box::new(items.iter().map(|item| Atto::of(item.amount.atto())).collect::<Vec<_>>()),
             Box::new(items.iter().map(|item| item.metadata.to_string()).collect::<Vec<_>>()),
             maybe(|item| item.source.as_deref()),
             maybe(|item| item.external_id.as_deref()),

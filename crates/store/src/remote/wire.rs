@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_core::money::Balance;
+use daybook_core::money::{Balance, I256};
 use daybook_core::{
     AccountId, AccountStatus, Amount, Currency, EventSeq, EventType, Json, KeyId, Rejection, Side,
     Status, Timestamp, TransactionId, TransactionType, TransferId, TransferStatus, UserId,
@@ -109,7 +109,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(u8, u32, u64, i64, u128, i128);
+numbers!(u8, u32, u64, i64, u128, i128, I256);
 
 /// Values that are written as another one: there, and back.
 macro_rules! as_other {
@@ -141,7 +141,7 @@ as_other! {
     EventSeq: seq => seq.0, number: i64 => Ok(Self(number));
     Timestamp: at => at.micros(), number: i64 => Ok(Self::from_micros(number));
     Amount: amount => amount.atto(), number: i128 => Ok(Self::from_atto(number));
-    Balance: balance => balance.atto(), number: i128 => Ok(Self::from_atto(number));
+    Balance: balance => balance.atto(), number: I256 => Ok(Self::from_wide(number));
     Duration: time => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
         number: u64 => Ok(Self::from_nanos(number));
 }

@@ -35,7 +35,7 @@ impl File {
         }
         let lock = schema::lock(path)?;
         let conn = pool::reader(path).map_err(|error| refused(&error.to_string()))?;
-        conn.execute_batch(Self::READ)?;
+        conn.execute_batch(&Self::read())?;
         schema::require_current(&conn, path)?;
         schema::require_whole(&conn, path)?;
         Ok(Self::new(path, conn, lock))
@@ -112,7 +112,7 @@ fn bound(value: &Value, kind: Kind) -> ToSqlOutput<'_> {
         Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         Value::Uuid(uuid) => ToSqlOutput::Borrowed(ValueRef::Blob(uuid.as_bytes())),
         Value::Atto(atto) if kind == Kind::Amount => {
-            ToSqlOutput::Owned(Owned::Blob(atto.to_be_bytes().to_vec()))
+            ToSqlOutput::Owned(Owned::Blob(atto.as_i128().to_be_bytes().to_vec()))
         }
         Value::Atto(atto) => ToSqlOutput::Owned(Owned::Blob(bytes(*atto).as_slice().to_vec())),
         Value::Flag(flag) => ToSqlOutput::from(*flag),
@@ -121,9 +121,12 @@ fn bound(value: &Value, kind: Kind) -> ToSqlOutput<'_> {
 
 impl Place for File {
     const KIND: &'static str = "sqlite";
-    const READ: &'static str = "begin";
     const WRITE: &'static str = "begin immediate";
     const SETTLE: &'static str = "";
+
+    fn read() -> String {
+        "begin".to_owned()
+    }
 
     fn name(&self) -> &str {
         &self.name

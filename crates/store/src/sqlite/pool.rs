@@ -81,13 +81,13 @@ impl Pool {
         let Some(reader) = free else {
             return self.run(question).await;
         };
-        reader.clock.begin();
-        let result = in_one_state(&reader.conn, question);
+        let result = reader.ask(|conn| in_one_state(conn, question));
         let mut quick = self.quick.lock();
         if self.queue.line.lock().open {
             quick.push(reader);
         }
-        result
+        drop(quick);
+        result.ok_or_else(panicked)?.map_err(|error| self.limited(error))
     }
 
     /// Runs a question in one read transaction, so that all of it sees one state of the books.
@@ -96,14 +96,9 @@ impl Pool {
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let limit = self.limit;
         let task: Task = Box::new(move |conn| {
-            let result = in_one_state(conn, question).map_err(|error| match error {
-                Error::TooBroad { .. } => Error::TooBroad { limit },
-                other => other,
-            });
             // The caller may have gone; then nobody needs the answer.
-            drop(answer.send(result));
+            drop(answer.send(in_one_state(conn, question)));
         });
         {
             let mut line = self.queue.line.lock();
@@ -116,7 +111,16 @@ impl Pool {
             line.tasks.push_back(task);
         }
         self.queue.wake.notify_one();
-        answered.await.map_err(|_| Error::Closed)?
+        // Whoever takes a question answers it, also when the pool is closed meanwhile.
+        answered.await.map_err(|_| panicked())?.map_err(|error| self.limited(error))
+    }
+
+    /// Says how long a question may take that took longer.
+    fn limited(&self, error: Error) -> Error {
+        match error {
+            Error::TooBroad { .. } => Error::TooBroad { limit: self.limit },
+            other => other,
+        }
     }
 
     /// Refuses new questions; those that wait are still answered.
@@ -157,15 +161,12 @@ fn serve(reader: &Reader, queue: &Queue) {
                 queue.wake.wait(&mut line);
             }
         };
-        reader.clock.begin();
-        // A question that panics loses its own answer, not the thread that others wait for.
-        let asked = AssertUnwindSafe(|| task(&reader.conn));
-        if std::panic::catch_unwind(asked).is_err() {
-            tracing::error!("a question panicked");
-            // What it had begun must end before the next one begins.
-            drop(reader.conn.execute_batch("rollback"));
-        }
+        reader.ask(task);
     }
+}
+
+fn panicked() -> Error {
+    Error::Driver("the question panicked".into())
 }
 
 impl Reader {
@@ -177,6 +178,18 @@ impl Reader {
         }
         let clock = Clock::on(&mut conn, options.query_time)?;
         Ok(Self { conn, clock })
+    }
+
+    /// Asks a question. One that panics has no answer, and leaves the reader fit for the next.
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> T) -> Option<T> {
+        self.clock.begin();
+        let answer = std::panic::catch_unwind(AssertUnwindSafe(|| question(&self.conn)));
+        if answer.is_err() {
+            tracing::error!("a question panicked");
+            // The transaction that it had begun must end before the next one begins.
+            drop(self.conn.execute_batch("rollback"));
+        }
+        answer.ok()
     }
 }
 
@@ -262,4 +275,61 @@ fn read_compares(text: &str) -> Vec<Compare> {
         Some(Compare { path: path.to_owned(), op, value: value.to_owned() })
     };
     text.split('\u{1e}').filter_map(compare).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READERS: usize = 2;
+    /// Counts for longer than any question may take.
+    const ENDLESS: &str = "with recursive n (i) as (select 1 union all select i + 1 from n) \
+        select count(*) from n";
+
+    fn pool(query_time: Duration) -> (tempfile::TempDir, Pool) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("daybook.db");
+        let file = Connection::open(&path).expect("a file");
+        file.execute_batch("create table t (n); insert into t values (7)").expect("a table");
+        let options = Options { readers: READERS, query_time, ..Options::default() };
+        let pool = Pool::open(&path, &options).expect("a pool");
+        (folder, pool)
+    }
+
+    fn seven(conn: &Connection) -> Result<i64> {
+        Ok(conn.query_row("select n from t", [], |row| row.get(0))?)
+    }
+
+    fn panics(conn: &Connection) -> Result<i64> {
+        seven(conn)?;
+        panic!("a question that panics");
+    }
+
+    #[tokio::test]
+    async fn readers_outlive_more_panics_than_there_are_readers() {
+        let (_folder, pool) = pool(Duration::from_secs(60));
+        for _ in 0..2 * READERS + 1 {
+            for answer in [pool.run_quick(panics).await, pool.run(panics).await] {
+                let error = answer.expect_err("it panicked");
+                assert!(matches!(error, Error::Driver(_)), "{error:?}");
+            }
+            assert_eq!(pool.run(seven).await.expect("an answer"), 7);
+            assert_eq!(pool.run_quick(seven).await.expect("an answer"), 7);
+        }
+        assert_eq!(pool.quick.lock().len(), READERS, "each quick reader is back");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_takes_too_long_says_how_long_it_may_take() {
+        let limit = Duration::from_millis(20);
+        let (_folder, pool) = pool(limit);
+        let endless = |conn: &Connection| -> Result<i64> {
+            Ok(conn.query_row(ENDLESS, [], |row| row.get(0))?)
+        };
+        for answer in [pool.run_quick(endless).await, pool.run(endless).await] {
+            let error = answer.expect_err("it has no end");
+            assert!(matches!(error, Error::TooBroad { limit: said } if said == limit), "{error:?}");
+        }
+        assert_eq!(pool.run_quick(seven).await.expect("the reader is back"), 7);
+    }
 }

@@ -47,8 +47,8 @@ pub struct Proof {
     findings: Findings,
     parties: HashMap<AccountId, Party>,
     told: HashMap<AccountId, Told>,
-    /// By currency: what is above nothing, and what is below.
-    sums: HashMap<String, (Total, Total)>,
+    /// By currency: what all balances add up to.
+    sums: HashMap<String, Total>,
     /// The marks that there should be.
     marks: HashSet<Mark>,
     pub accounts: u64,
@@ -188,10 +188,10 @@ impl Proof {
             self.differs(format!("the account {id} has no event of its version"));
         }
         let code = holding.account.currency.code().to_owned();
-        let (positive, negative) = self.sums.entry(code).or_default();
-        let atto = funds.balance.atto();
-        let size = Total::from(Amount::from_atto(atto.abs()));
-        *(if atto < 0 { negative } else { positive }) += size;
+        *self.sums.entry(code).or_default() += funds.balance.into();
+        if !funds.balance.is_in_range(id) {
+            self.differs(format!("the account {id} holds or owes more than it can"));
+        }
     }
 
     /// After all accounts: no transfer names another, and each currency adds up to nothing.
@@ -199,8 +199,8 @@ impl Proof {
         for id in std::mem::take(&mut self.told).into_keys() {
             self.differs(format!("transfers name the account {id}, which is not there"));
         }
-        for (currency, (positive, negative)) in std::mem::take(&mut self.sums) {
-            if positive != negative {
+        for (currency, sum) in std::mem::take(&mut self.sums) {
+            if sum != Total::ZERO {
                 self.differs(format!("the balances in {currency} do not add up to zero"));
             }
         }

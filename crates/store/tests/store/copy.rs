@@ -87,6 +87,10 @@ async fn filled(on: On) -> Fallible<Books> {
     books.patch(id, r#"{"metadata":{"merchant_name":"Elsewhere"}}"#).await?;
     let id = books.record(ITEM).await?;
     books.erase(id).await?;
+    // What equity owes for them takes more than 128 bits.
+    for _ in 0..2 {
+        books.account(r#"{"initial_balance":"99999999999999999999.99"}"#).await?;
+    }
     books.store.close().await;
     Ok(books)
 }

@@ -249,7 +249,7 @@ fn others(raw: &Raw, table: &str, column: &Column, old: &str) -> Vec<String> {
         "json" => r#"'{"x":1}'"#,
         "blob" => "x'00000000000000000000000000000001'",
         "bytea" => r"'\x00000000000000000000000000000001'",
-        "uuid" => "'00000000-0000-0000-0000-000000000001'",
+        "uuid" => "'00000000-0000-0000-ffff-000000000001'",
         _ => "1",
     };
     match column.kind.as_str() {
@@ -257,6 +257,10 @@ fn others(raw: &Raw, table: &str, column: &Column, old: &str) -> Vec<String> {
         "integer" | "bigint" | "smallint" => {
             // The second where the first is taken; no time of the test is so far from another.
             others.extend([format!("{name} + 1"), format!("{name} + 1000003")]);
+            if (table, column.name.as_str()) == ("users", "user") {
+                // The database itself gives these numbers.
+                others.push("default".to_owned());
+            }
         }
         "boolean" => others.push(format!("not {name}")),
         "numeric" => {
@@ -269,7 +273,9 @@ fn others(raw: &Raw, table: &str, column: &Column, old: &str) -> Vec<String> {
         "bytea" => {
             let length = old.len().saturating_sub(5) / 2;
             let flip = |at| format!("set_byte({name}, {at}, get_byte({name}, {at}) # 1)");
-            others.extend(places(table, length).map(flip));
+            // What bytes mean is the same in both stores, and the other one is asked much faster.
+            let ends = [0, length.saturating_sub(1)].into_iter();
+            others.extend(ends.filter(|at| *at < length).map(flip));
         }
         "blob" => {
             let bytes = hex(old);
@@ -356,7 +362,8 @@ async fn picks(
         let is_null = row[0].as_deref().is_none_or(|old| old.eq_ignore_ascii_case("null"));
         let holds = row[1].as_deref() == Some("1");
         let found = picked.entry((is_null, holds)).or_default();
-        if found.len() == 2 {
+        let enough = if matches!(raw, Raw::File(_)) { 2 } else { 1 };
+        if found.len() == enough {
             found.pop();
         }
         found.push(at);

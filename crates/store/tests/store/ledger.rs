@@ -11,7 +11,7 @@ mod told;
 use crate::support::{Books, Fallible, On, payment, user};
 use daybook_core::account::Overdraft;
 use daybook_core::command::{Action, IdempotencyKey};
-use daybook_core::query::AccountsQuery;
+use daybook_core::query::{AccountsQuery, EntriesQuery};
 use daybook_core::stats::Span;
 use daybook_core::transfer::{Failure, FailureKind, Retry};
 use daybook_core::write_set::{Outcome, Recorded, Reply};
@@ -23,6 +23,7 @@ use daybook_store::{Due, Error};
 
 crate::support::every_store! {
     an_account_is_opened_read_and_changed,
+    an_opening_is_valid_whatever_others_opened_with,
     accounts_are_listed_in_the_order_of_their_numbers,
     a_hold_is_posted_in_part_voided_or_let_go,
     a_complete_transfer_is_undone_by_an_opposite_one,
@@ -94,6 +95,41 @@ async fn an_account_is_opened_read_and_changed(on: On) -> Fallible<()> {
     assert_eq!(refused, Err(Rejection::AccountNotEmpty { id: AccountId(7) }));
     books.reform(8, r#"{"status":"closed"}"#).await?;
     assert_eq!(books.holding(8).await?.account.status, AccountStatus::Closed);
+    books.verified().await
+}
+
+async fn an_opening_is_valid_whatever_others_opened_with(on: On) -> Fallible<()> {
+    const LARGEST: &str = "99999999999999999999.99";
+    let mut books = Books::open(on).await?;
+    for id in 1..=20 {
+        let body = format!(r#"{{"account_id":{id},"initial_balance":"{LARGEST}"}}"#);
+        books.account(&body).await?;
+        books
+            .account(&format!(r#"{{"account_id":{},"initial_balance":"0.01"}}"#, 100 + id))
+            .await?;
+    }
+    books.reopen().await?;
+    let equity = AccountId::equity(&books.holding(1).await?.account.currency);
+    let owed = "-2000000000000000000000.00";
+    assert_eq!(books.funds(equity.0).await?, [owed, "0.00", "0.00", owed]);
+    let (from, to) = (Timestamp::MIN, Timestamp::END);
+    let query = EntriesQuery { account: equity, from, to, before: None, limit: 3 };
+    let entries = books.store.entries(query).await?.ok_or("no equity")?.items;
+    let currency = entries.first().ok_or("no entry")?.currency;
+    let balances: Vec<String> = entries.iter().map(|e| e.balance.to_text(currency)).collect();
+    let expected = [owed, "-1999999999999999999999.99", "-1900000000000000000000.00"];
+    assert_eq!(balances, expected);
+    let before =
+        books.store.balance_at(equity, entries.last().ok_or("no entry")?.posted_at).await?;
+    let before = before.ok_or("no equity")?.funds.balance.to_text(currency);
+    assert_eq!(before, "-1900000000000000000000.00");
+    // One that is opened undone again makes room for nothing else.
+    books.account(r#"{"account_id":50,"initial_balance":"5.00"}"#).await?;
+    let (id, by) = (TransferId::opening(AccountId(50)), books.transfer_id());
+    books.act(Action::Rollback { id, owner: None, by }).await?;
+    assert_eq!(books.funds(equity.0).await?[0], owed);
+    let full = books.pay(101, 1, "0.01", "").await;
+    assert_eq!(full, Err(Rejection::BalanceOverflow { id: AccountId(1) }));
     books.verified().await
 }
 

@@ -154,7 +154,7 @@ async fn two_write_one_log(url: &str) -> Fallible<()> {
     };
     tokio::time::timeout(std::time::Duration::from_secs(5), seen).await?;
     let held = other.account(AccountId(1)).await?.ok_or("the account is there")?;
-    assert_eq!(held.funds.balance.atto(), 0);
+    assert_eq!(held.funds.balance, daybook_core::Balance::ZERO);
     assert_eq!(held.funds.posted.count, 2 * EACH);
     assert_eq!(other.verify_ledger().await?.differences, []);
     other.close().await;

@@ -21,7 +21,7 @@ use crate::database::{self, Database};
 use crate::pooler;
 
 /// The number of the newest migration.
-pub const SCHEMA: i64 = 8;
+pub const SCHEMA: i64 = 9;
 
 pub type Fallible<T> = Result<T, Box<dyn Error>>;
 

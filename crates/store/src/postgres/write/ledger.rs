@@ -53,7 +53,7 @@ pub fn statements<'a>(
 
 fn accounts<'a>(changes: &[&'a AccountChange], known: &impl Known) -> Result<Statement<'a>> {
     let limit = |overdraft: Overdraft| match overdraft {
-        Overdraft::Limit(limit) => Some(Atto(limit.atto())),
+        Overdraft::Limit(limit) => Some(Atto::of(limit.atto())),
         Overdraft::Unlimited => None,
     };
     let mut owners = Vec::with_capacity(changes.len());
@@ -100,9 +100,9 @@ fn funds<'a>(sql: &'static str, changes: &[&'a AccountChange]) -> Statement<'a> 
         let funds = &change.holding.funds;
         accounts.push(change.holding.account.id.0);
         let [balance, pending_in, pending_out] = &mut amounts;
-        balance.push(Atto(funds.balance.atto()));
-        pending_in.push(Atto(funds.pending_in.atto()));
-        pending_out.push(Atto(funds.pending_out.atto()));
+        balance.push(Atto::of(funds.balance.atto()));
+        pending_in.push(Atto::of(funds.pending_in.atto()));
+        pending_out.push(Atto::of(funds.pending_out.atto()));
         let ([posted, listed], [posted_count, listed_count]) = (&mut last, &mut counts);
         posted.push(funds.posted.last.map(|seq| seq.0));
         listed.push(funds.listed.last.map(|seq| seq.0));
@@ -143,10 +143,10 @@ fn transfers(transfers: Vec<&Transfer>) -> Result<Statement<'_>> {
     let time = |at: Option<Timestamp>| at.map(Timestamp::micros);
     let seq = |seq: Option<EventSeq>| seq.map(|seq| seq.0);
     let id = |id: Option<TransferId>| id.map(|id| id.0);
-    let held = |held: Option<Amount>| held.map(|held| Atto(held.atto()));
+    let held = |held: Option<Amount>| held.map(|held| Atto::of(held.atto()));
     let source = |t: &Transfer| t.posting.map(|posting| posting.source);
     let destination = |t: &Transfer| t.posting.map(|posting| posting.destination);
-    let balance = |leg: Option<Leg>| leg.map(|leg| Atto(leg.balance.atto()));
+    let balance = |leg: Option<Leg>| leg.map(|leg| Atto::of(leg.balance.atto()));
     let previous = |leg: Option<Leg>| seq(leg.and_then(|leg| leg.previous));
     Ok(Statement::new(
         "insert into transfers (number, id, status, source, destination, currency, digits, \
@@ -174,7 +174,7 @@ fn transfers(transfers: Vec<&Transfer>) -> Result<Statement<'_>> {
             each!(|t: &Transfer| t.destination.0),
             each!(|t: &Transfer| t.currency.code().to_owned()),
             each!(|t: &Transfer| i16::from(t.currency.digits())),
-            each!(|t: &Transfer| Atto(t.amount.atto())),
+            each!(|t: &Transfer| Atto::of(t.amount.atto())),
             each!(|t: &Transfer| held(t.held)),
             each!(|t: &Transfer| t.reference.clone()),
             each!(|t: &Transfer| t.metadata.to_string()),

@@ -171,7 +171,10 @@ async fn after_a_random_history_nothing_differs_and_all_lists_agree(on: On) -> F
     assert_eq!(found.accounts, before.len() as u64);
     for Holding { account, funds } in &before {
         let statement = told.statement(account.id);
-        assert_eq!(funds.balance.atto(), statement.first().map_or(0, |line| line.balance));
+        assert_eq!(
+            funds.balance.atto().as_i128(),
+            statement.first().map_or(0, |line| line.balance)
+        );
         assert_eq!(funds.posted.count, statement.len() as u64);
         let query = lists::query(Whose::Account(account.id), 0);
         let listed = lists::agrees(&books, &told, &query, |id| id == account.id).await?;

@@ -60,7 +60,7 @@ fn line(entry: &Entry) -> Line {
         direction: entry.direction,
         counterparty: entry.counterparty,
         amount: entry.amount,
-        balance: entry.balance.atto(),
+        balance: entry.balance.atto().as_i128(),
     }
 }
 
@@ -154,7 +154,7 @@ async fn a_balance_of_the_past_is_the_one_of_the_last_entry_until_then(on: On) -
             let expected = until.map_or(0, |line| line.balance);
             let at = Timestamp::from_micros(at);
             let then = books.store.balance_at(AccountId(account), at).await?.ok_or("no account")?;
-            assert_eq!(then.funds.balance.atto(), expected, "{account} at {at:?}");
+            assert_eq!(then.funds.balance.atto().as_i128(), expected, "{account} at {at:?}");
         }
     }
     let then = books.store.balance_at(AccountId(1), Timestamp::MIN).await?.ok_or("no account")?;
