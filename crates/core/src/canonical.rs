@@ -281,7 +281,10 @@ impl<'a> Writer<'a> {
     /// Reads an exponent; `Some(None)` is one that is too large to count with.
     #[expect(clippy::option_option, reason = "no number, and one beyond all measure")]
     fn exponent(&mut self) -> Option<Option<i64>> {
-        let is_negative = self.eats(b'-') || { self.eats(b'+') && false };
+        let is_negative = self.eats(b'-');
+        if !is_negative {
+            self.eats(b'+');
+        }
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;

@@ -246,7 +246,7 @@ proptest! {
         let text = written(&meaning, style);
         let at = (0..=at.index(text.len() + 1)).rev().find(|at| text.is_char_boundary(*at));
         let (before, after) = text.split_at(at.unwrap_or(0));
-        let cut = after.char_indices().nth(1).map_or("", |(next, _)| &after[next..]);
+        let cut: String = after.chars().skip(1).collect();
         for broken in [format!("{before}{with}{after}"), format!("{before}{with}{cut}")] {
             if canonical(&broken).is_some() {
                 let read = serde_json::from_str::<&serde_json::value::RawValue>(&broken);

@@ -246,7 +246,7 @@ pub struct Removed {
 }
 
 /// One result per item, in the order of the items.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = BatchResults)]
 pub struct BatchBody {
     results: Vec<BatchItem>,
@@ -256,8 +256,26 @@ pub struct BatchBody {
     failed: u32,
 }
 
+/// Why a batch was refused; the results are those of an atomic one.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RefusedBatch)]
+pub struct RefusedBatchBody {
+    #[serde(flatten)]
+    problem: Problem,
+    #[schema(nullable = false)]
+    results: Option<Vec<BatchItem>>,
+    #[schema(nullable = false)]
+    created: Option<u32>,
+    #[schema(nullable = false)]
+    updated: Option<u32>,
+    #[schema(nullable = false)]
+    unchanged: Option<u32>,
+    #[schema(nullable = false)]
+    failed: Option<u32>,
+}
+
 /// What became of one item.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = BatchResult)]
 pub struct BatchItem {
     index: u32,
@@ -402,7 +420,11 @@ pub enum ConditionName {
 #[schema(as = Health)]
 pub struct HealthBody {
     status: ConditionName,
+    /// Why it is not healthy, where there is more to say.
+    #[schema(nullable = false)]
+    reason: Option<String>,
     version: String,
+    /// Degraded while its disk is full, so that writes are refused and reads go on.
     database: ConditionName,
     /// Degraded while it does not keep up, so that the database answers all reads.
     replica: ConditionName,
@@ -434,7 +456,7 @@ pub struct ReadyBody {
 }
 
 /// An error (RFC 9457).
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Problem {
     #[schema(example = "urn:daybook:problem:validation-failed")]
     r#type: String,
@@ -455,7 +477,7 @@ pub struct Problem {
     errors: Option<Vec<Fault>>,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Fault {
     /// A JSON pointer (RFC 6901) into the body.
     #[schema(nullable = false, example = "/amount")]

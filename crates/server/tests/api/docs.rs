@@ -132,6 +132,15 @@ async fn the_pages_need_no_other_site() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_there_is_a_problem() {
+    let api = Api::new().await;
+    for path in ["^/docs/nothing", "^/docs/a/b", "^/docs/nothing.js", "^/redoc/nothing"] {
+        let answer = api.get(path).expect(404).await;
+        assert_eq!(answer.code(), "NOT_FOUND", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_redoc_script_is_kept_by_the_browser() {
     let api = Api::new().await;
     let page = api.get("^/redoc").expect(200).await.text();

@@ -44,3 +44,4 @@ mod transfers;
 mod transfers_async;
 mod transfers_moves;
 mod transfers_rights;
+mod wire;

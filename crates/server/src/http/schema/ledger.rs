@@ -14,7 +14,7 @@ pub enum AccountStatus {
     Closed,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
 pub enum TransferStatus {
     Pending,
@@ -152,7 +152,7 @@ pub struct EntryBody {
 }
 
 /// A transfer between two accounts.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = Transfer)]
 pub struct TransferBody {
     /// A UUID of version 7, but for opening balances.
@@ -210,7 +210,7 @@ pub struct TransferBody {
 }
 
 /// Why an attempt failed.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct TransferFailure {
     /// `temporary` and `unknown` ones are tried again, `permanent` ones are not.
     #[schema(example = "temporary")]
@@ -297,7 +297,7 @@ pub struct TransferPage {
 }
 
 /// One result per transfer, in their order.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = TransferBatchResults)]
 pub struct TransferBatchBody {
     results: Vec<TransferBatchItem>,
@@ -307,8 +307,26 @@ pub struct TransferBatchBody {
     failed: u32,
 }
 
+/// Why a batch was refused; the results are those of an atomic one.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RefusedTransferBatch)]
+pub struct RefusedTransferBatchBody {
+    #[serde(flatten)]
+    problem: Problem,
+    #[schema(nullable = false)]
+    results: Option<Vec<TransferBatchItem>>,
+    #[schema(nullable = false)]
+    created: Option<u32>,
+    #[schema(nullable = false)]
+    updated: Option<u32>,
+    #[schema(nullable = false)]
+    unchanged: Option<u32>,
+    #[schema(nullable = false)]
+    failed: Option<u32>,
+}
+
 /// What became of one transfer.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = TransferBatchResult)]
 pub struct TransferBatchItem {
     index: u32,

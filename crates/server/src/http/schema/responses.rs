@@ -57,7 +57,7 @@ pub struct BatchDone(BatchBody);
      `\"user-reads\";q=6000;w=60`: `q` in `w` seconds."),
     ("X-RateLimit-Limit" = u32, description = "The same as `q`."),
     ("X-RateLimit-Remaining" = u32, description = "The same as `r`."),
-    ("X-RateLimit-Reset" = u32, description = "Seconds until the budget is full again."),
+    ("X-RateLimit-Reset" = u32, description = "When the budget is full again, in seconds of Unix time."),
 ))]
 pub struct RateLimited(Problem);
 
