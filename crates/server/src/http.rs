@@ -84,6 +84,7 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(keyring::shred))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
+        .routes(routes!(operations::index))
         .routes(routes!(operations::health))
         .routes(routes!(operations::live))
         .routes(routes!(operations::ready))
@@ -118,7 +119,6 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
         .layer(compression)
         .layer(observe);
     calls
-        .route("/", get(operations::index))
         .route("/health", get(operations::health))
         .route("/livez", get(operations::live))
         .route("/readyz", get(operations::ready))

@@ -150,7 +150,7 @@ impl Seen {
         let path = self.route().unwrap_or("");
         matches!(
             path.strip_prefix("/api/v1").unwrap_or(path),
-            "/health" | "/livez" | "/readyz" | "/metrics"
+            "/" | "/health" | "/livez" | "/readyz" | "/metrics"
         )
     }
 

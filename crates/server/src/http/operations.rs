@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::answer;
 use super::error::Result;
 use super::request::Params;
-use super::schema::{HealthBody, HealthParams, ReadyBody};
+use super::schema::{HealthBody, HealthParams, IndexBody, ReadyBody};
 use crate::app::App;
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -84,7 +84,11 @@ struct Index {
     docs: &'static str,
 }
 
-/// Says what this is and where its documentation is; a page of the documentation, as far as limits go.
+/// Says what this is and where its documentation is.
+#[utoipa::path(
+    get, path = "/", tag = "operations", operation_id = "getIndex", security(()),
+    responses((status = 200, description = "What this is.", body = IndexBody)),
+)]
 pub async fn index() -> Result<Response> {
     answer::of(&Index { message: "Daybook", version: env!("CARGO_PKG_VERSION"), docs: "/docs" })
 }

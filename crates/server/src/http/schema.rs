@@ -256,24 +256,6 @@ pub struct BatchBody {
     failed: u32,
 }
 
-/// Why a batch was refused; the results are those of an atomic one.
-#[derive(ToSchema, Serialize)]
-#[schema(as = RefusedBatch)]
-pub struct RefusedBatchBody {
-    #[serde(flatten)]
-    problem: Problem,
-    #[schema(nullable = false)]
-    results: Option<Vec<BatchItem>>,
-    #[schema(nullable = false)]
-    created: Option<u32>,
-    #[schema(nullable = false)]
-    updated: Option<u32>,
-    #[schema(nullable = false)]
-    unchanged: Option<u32>,
-    #[schema(nullable = false)]
-    failed: Option<u32>,
-}
-
 /// What became of one item.
 #[derive(ToSchema, Serialize)]
 #[schema(as = BatchResult)]
@@ -447,6 +429,15 @@ pub struct FollowingBody {
     lag: i64,
     /// Whether somebody follows by this name now.
     is_owned: bool,
+}
+
+#[derive(ToSchema)]
+#[schema(as = Index)]
+pub struct IndexBody {
+    message: String,
+    version: String,
+    /// The path of the documentation.
+    docs: String,
 }
 
 #[derive(ToSchema)]

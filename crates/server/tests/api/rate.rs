@@ -301,12 +301,13 @@ async fn bad_tokens_and_unknown_paths_cost_their_address() {
 #[tokio::test]
 async fn the_documentation_is_read_and_probes_are_free() {
     let (api, _) = open(|rate| rate.address.reads = 5).await;
-    for path in ["/health", "^/health", "^/livez", "/readyz", "^/metrics", "/metrics"] {
+    for path in ["^/", "/health", "^/health", "^/livez", "/readyz", "^/metrics", "/metrics"] {
         for _ in 0..6 {
             assert!(is_unlimited(&api.get(path).from(ANN).expect(200).await), "{path}");
         }
     }
-    for (left, path) in (0..5).rev().zip(["/", "/openapi.json", "/docs/", "/docs", "/redoc"]) {
+    for (left, path) in (0..5).rev().zip(["/nothing", "/openapi.json", "/docs/", "/docs", "/redoc"])
+    {
         let answer = api.get(&format!("^{path}")).from(ANN).send().await;
         assert_eq!(standing(&answer).1, left, "{path}");
     }

@@ -307,24 +307,6 @@ pub struct TransferBatchBody {
     failed: u32,
 }
 
-/// Why a batch was refused; the results are those of an atomic one.
-#[derive(ToSchema, Serialize)]
-#[schema(as = RefusedTransferBatch)]
-pub struct RefusedTransferBatchBody {
-    #[serde(flatten)]
-    problem: Problem,
-    #[schema(nullable = false)]
-    results: Option<Vec<TransferBatchItem>>,
-    #[schema(nullable = false)]
-    created: Option<u32>,
-    #[schema(nullable = false)]
-    updated: Option<u32>,
-    #[schema(nullable = false)]
-    unchanged: Option<u32>,
-    #[schema(nullable = false)]
-    failed: Option<u32>,
-}
-
 /// What became of one transfer.
 #[derive(ToSchema, Serialize)]
 #[schema(as = TransferBatchResult)]
