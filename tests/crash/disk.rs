@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, Request};
 use crate::server::{Place, item, mark, text};
 use crate::stores::database::needs;
 
 const BATCH: usize = 100;
+/// More than any look takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small file system that goes away with its owner.
 struct SmallDisk(tempfile::TempDir);
@@ -46,13 +49,24 @@ fn a_full_disk_answers_503_and_recovers() {
     let server = place.serve(&[]);
     let mut writer = Writer { client: server.client(), recorded: Vec::new(), sent: 0 };
 
+    writer.is("healthy", "ready");
     while writer.batch() {}
     // What is too much for a batch may be enough for one more item, but not for ever.
     while writer.create() {}
     assert!(!writer.create(), "a full disk is full for the next one too");
+    writer.is("degraded", "read_only");
     writer.reads_what_it_recorded();
+    // Who only reads, and repeats what was recorded, finds no space.
+    writer.is("degraded", "read_only");
 
     std::fs::remove_file(&ballast).unwrap();
+    // Whoever waits for the server to be well writes nothing meanwhile.
+    let begun = Instant::now();
+    while writer.health() != "healthy" {
+        assert!(begun.elapsed() < PATIENCE, "it never noticed that there is space");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    writer.is("healthy", "ready");
     assert!(writer.create() && writer.batch(), "there is room again: {}", place.logged());
     writer.reads_what_it_recorded();
     server.stop();
@@ -71,6 +85,28 @@ impl Writer {
         self.sent += 1;
         assert!(self.sent < 1_000_000, "the disk never filled");
         item("ann", "completed", &format!("mark-{}", self.sent))
+    }
+
+    fn health(&mut self) -> String {
+        let answer = self.client.ask(&Request::get("/health".to_owned()));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["status"], json["database"], "{json}");
+        let is_well = json["status"] == "healthy";
+        assert_eq!(json["reason"].as_str().is_some_and(|r| r.contains("disk is full")), !is_well);
+        text(&json["status"])
+    }
+
+    /// Expects what probes are told.
+    fn is(&mut self, health: &str, ready: &str) {
+        // The answer of a moment ago may be kept.
+        let begun = Instant::now();
+        while self.health() != health {
+            assert!(begun.elapsed() < PATIENCE, "it is not {health}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let answer = self.client.ask(&Request::get("/readyz".to_owned()));
+        assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some(ready)));
     }
 
     /// Says whether there was room for one more.

@@ -4,6 +4,7 @@
 //! retry safe.
 
 pub mod account;
+pub mod canonical;
 pub mod command;
 pub mod cursor;
 pub mod decide;

@@ -13,7 +13,7 @@ use daybook_core::{
 };
 use daybook_store::Store;
 use rand::Rng;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::auth::api_keys::{ApiKeys, Pepper};
@@ -28,6 +28,9 @@ use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::rate::Rate;
 use crate::work::{Audit, Looks};
+
+/// Compressed bodies that are decoded at the same time; the others wait.
+const DECODINGS_MAX: usize = 8;
 
 /// Who may call.
 #[derive(Clone)]
@@ -151,6 +154,7 @@ struct Inner {
     limits: Option<Arc<Limits>>,
     working: AtomicUsize,
     batches: Semaphore,
+    decodings: Arc<Semaphore>,
     stopping: AtomicBool,
     /// Says that there is news for the ledger's worker.
     settle: Notify,
@@ -205,6 +209,7 @@ impl App {
             limits,
             working: AtomicUsize::new(0),
             batches,
+            decodings: Arc::new(Semaphore::new(DECODINGS_MAX)),
             stopping: AtomicBool::new(false),
             settle: Notify::new(),
             looks: Looks::default(),
@@ -301,6 +306,11 @@ impl App {
     /// Waits until another batch may be in memory.
     pub(crate) async fn batch_place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.0.batches.acquire().await.ok()
+    }
+
+    /// Waits until another body may be decoded.
+    pub(crate) async fn decoding_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.decodings).acquire_owned().await.ok()
     }
 
     /// Commits a submission: when this returns, what was accepted is durable.

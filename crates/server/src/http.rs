@@ -11,6 +11,7 @@ pub(crate) mod budget;
 pub mod caller;
 mod changes;
 mod checkpoint;
+mod coding;
 mod docs;
 pub mod error;
 mod keyring;
@@ -24,6 +25,7 @@ mod schema;
 mod statistics;
 mod transactions;
 mod transfers;
+mod wire;
 
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ use crate::app::App;
 
 pub(crate) use browser::is_this_machine;
 pub use browser::{Names, Origins};
+pub use wire::Entrance;
+pub(crate) use wire::{HEAD_BYTES_MAX, OnWire, explain};
 
 /// Answers smaller than this are sent as they are: they fit in one packet anyway.
 const COMPRESSED_BYTES_MIN: u64 = 1_024;
@@ -80,6 +84,7 @@ fn calls() -> OpenApiRouter<App> {
         .routes(routes!(keyring::shred))
         .routes(routes!(auth::token))
         .routes(routes!(auth::me))
+        .routes(routes!(operations::index))
         .routes(routes!(operations::health))
         .routes(routes!(operations::live))
         .routes(routes!(operations::ready))
@@ -93,8 +98,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Everything that the server answers.
-pub fn router(app: App) -> Router {
-    router_with(app, Router::new())
+pub fn router(app: App) -> Entrance {
+    Entrance(router_with(app, Router::new()))
 }
 
 /// The same with more routes, for tests of what surrounds every route.
@@ -110,7 +115,7 @@ pub(crate) fn router_with(app: App, more: Router<App>) -> Router {
         CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed);
     let around = ServiceBuilder::new()
         .layer(MapResponseLayer::new(browser::tell))
-        .layer(option_layer(browser::cors(&app.settings().origins)))
+        .layer(option_layer(browser::cors(&app)))
         .layer(compression)
         .layer(observe);
     calls

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub commits: Counter,
     store_queue: Gauge,
     store_bytes: Gauge,
+    store_full: Gauge,
     event_seq: Gauge,
     pub attempts: Attempts,
     due: Gauge,
@@ -66,7 +67,18 @@ impl Metrics {
         let (attempts, due) = with_local_recorder(&recorder, || {
             (Attempts::new(), gauge!("daybook_ledger_due_transfers"))
         });
-        Self { recorder, handle, commits, store_queue, store_bytes, event_seq, attempts, due }
+        let store_full = with_local_recorder(&recorder, || gauge!("daybook_store_full"));
+        Self {
+            recorder,
+            handle,
+            commits,
+            store_queue,
+            store_bytes,
+            store_full,
+            event_seq,
+            attempts,
+            due,
+        }
     }
 
     /// Registers the series of every route.
@@ -94,6 +106,7 @@ impl Metrics {
     pub fn observe_store(&self, status: &daybook_store::Status) {
         self.store_queue.set(gauge_value(u64::try_from(status.waiting).unwrap_or(u64::MAX)));
         self.store_bytes.set(gauge_value(status.bytes));
+        self.store_full.set(gauge_value(u64::from(status.is_full)));
         self.event_seq.set(gauge_value(u64::try_from(status.seq.0).unwrap_or(0)));
         if let Some(replica) = status.replica {
             with_local_recorder(&self.recorder, || {
@@ -159,6 +172,7 @@ fn describe() {
     );
     describe_gauge!("daybook_store_queue_length", "submissions that wait to be committed");
     describe_gauge!("daybook_store_bytes", Unit::Bytes, "bytes on disk");
+    describe_gauge!("daybook_store_full", "1 while the disk is full and writes are refused");
     describe_gauge!("daybook_event_seq", "the newest event");
     describe_gauge!("daybook_replica_lag_events", "events that the replica does not have yet");
     describe_gauge!("daybook_replica_fresh", "1 while the replica keeps up and may answer, else 0");

@@ -114,6 +114,16 @@ impl Clock {
             Self::Manual(now_ns) => now_ns.load(Ordering::Relaxed),
         }
     }
+
+    /// How long it is after the beginning of 1970, as clocks of others say it too.
+    pub(crate) fn unix_time(&self) -> Duration {
+        match self {
+            Self::System(_) => {
+                Duration::from_micros(u64::try_from(crate::app::now().micros()).unwrap_or(0))
+            }
+            Self::Manual(_) => Duration::from_nanos(self.now_ns()),
+        }
+    }
 }
 
 /// So many units at once, of which one comes back every interval.

@@ -1,5 +1,7 @@
 //! The loop that accepts connections, and its orderly end.
 
+mod blank;
+mod body;
 mod patience;
 
 use std::convert::Infallible;
@@ -10,11 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -27,9 +28,11 @@ use tower::Service as _;
 
 use crate::addresses::Addresses;
 use crate::app::App;
-use crate::http::is_this_machine;
+use crate::http::{Entrance, HEAD_BYTES_MAX, OnWire, is_this_machine};
 use crate::tls::Tls;
 use crate::work::{Auditor, Settler, Verifier};
+use blank::Explained;
+use body::{Connection, Readers, Rest, leaves};
 use patience::Patient;
 
 /// The pause after the system refused to accept, as when it is out of file descriptors.
@@ -38,11 +41,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Requests that one HTTP/2 connection may have in work.
 const STREAMS_MAX: u32 = 256;
-/// The largest head of a request, in bytes: room for a long search and a large token. A larger one is
-/// answered with 431.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What the library takes of a head of HTTP/2: more than is served, so that a head that is a little too
+/// large gets an answer with a reason. Beyond this the answer is a blank 431.
+const HEAD_BYTES_READ: u32 = 2 * 64 * 1024;
+const _: () = assert!(HEAD_BYTES_READ as usize > HEAD_BYTES_MAX);
 /// The most headers of a request.
-const HEADERS_MAX: usize = 100;
+pub(crate) const HEADERS_MAX: usize = 100;
 /// Requests that a client may begin and take back before the server sees them; more end the
 /// connection (CVE-2023-44487).
 const RESETS_MAX: usize = 20;
@@ -85,15 +89,18 @@ pub async fn serve(
     app: App,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let connections = TaskTracker::new();
+    let read_timeout = app.settings().read_timeout;
     let server = Arc::new(Server {
-        router: crate::http::router(app.clone()),
-        builder: builder(app.settings().read_timeout),
+        entrance: crate::http::router(app.clone()),
+        readers: Readers { tasks: connections.clone(), stop: stop.clone(), limit: read_timeout },
+        builder: builder(read_timeout),
         places: Arc::new(Semaphore::new(app.settings().connections_max)),
         addresses: Arc::new(Addresses::new(&app)),
-        connections: TaskTracker::new(),
+        connections,
         stop: stop.clone(),
         cut: CancellationToken::new(),
-        head_timeout: app.settings().read_timeout,
+        head_timeout: read_timeout,
     });
     let loops = TaskTracker::new();
     for listener in listeners {
@@ -126,11 +133,13 @@ pub async fn serve(
 }
 
 struct Server {
-    router: Router,
+    entrance: Entrance,
     builder: Builder<TokioExecutor>,
     places: Arc<Semaphore>,
     addresses: Arc<Addresses>,
     connections: TaskTracker,
+    /// What reads the rests of bodies that nobody needs.
+    readers: Readers,
     /// Finish what is in work.
     stop: CancellationToken,
     /// Finish at once.
@@ -150,7 +159,7 @@ fn builder(read_timeout: Duration) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_header_list_size(HEAD_BYTES_READ)
         .max_pending_accept_reset_streams(RESETS_MAX)
         .max_local_error_reset_streams(FAULTS_MAX)
         .keep_alive_interval(read_timeout)
@@ -212,23 +221,39 @@ impl Server {
     {
         let asked = Arc::new(Asked::default());
         let service = service_fn({
-            let (asked, router) = (asked.clone(), self.router.clone());
-            move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
+            let (asked, entrance) = (asked.clone(), self.entrance.clone());
+            let readers = self.readers.clone();
+            move |request: Request<Incoming>| {
                 asked.note(&request);
+                let (mut request, rest) = Rest::of(request);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(OnWire);
                 // A browser that notes "localhost" would ask everything on this machine by TLS.
                 let only_tls = encrypted && !is_this_machine(&request);
-                let answer = router.clone().call(request);
+                let is_old = request.version() == Version::HTTP_10;
+                let leaves = leaves(&request);
+                let answer = entrance.clone().call(request);
+                let readers = readers.clone();
                 async move {
                     let mut answer: Response = answer.await?;
                     if only_tls {
                         answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
                     }
+                    let rest = match rest {
+                        Some(rest) => rest.settle(&readers).await,
+                        None => Connection::Stays,
+                    };
+                    // HTTP/1.0 has no other way to say where a body of unknown length ends.
+                    let is_endless = is_old && answer.body().size_hint().exact().is_none();
+                    if leaves || is_endless || rest == Connection::Ends {
+                        say_close(&mut answer, is_old);
+                    }
                     Ok::<_, Infallible>(answer)
                 }
             }
         });
-        let stream = TokioIo::new(Patient::new(stream, self.head_timeout));
+        let stream = Explained::new(Patient::new(stream, self.head_timeout));
+        let stream = TokioIo::new(stream);
         let mut connection = pin!(self.builder.serve_connection(stream, service));
         let mut look = pin!(tokio::time::sleep(self.head_timeout));
         let (mut stopping, mut left, mut requests) = (false, false, 0);
@@ -262,6 +287,15 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Says that the connection ends after this answer.
+fn say_close(answer: &mut Response, is_old: bool) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if is_old {
+        // The library would add "keep-alive" to an answer of a newer version.
+        *answer.version_mut() = Version::HTTP_10;
     }
 }
 

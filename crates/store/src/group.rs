@@ -3,12 +3,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use daybook_core::Submission;
 use daybook_core::write_set::Reply;
+use daybook_core::{Outcome, Submission};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -16,6 +16,11 @@ use crate::{Error, Options, Result};
 
 /// How long the writer waits for work before it tidies up.
 const IDLE: Duration = Duration::from_millis(250);
+
+/// How often a full disk is looked at, while no commit shows that there is space again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How much space there must be then: more than a common commit takes.
+pub const ROOM_BYTES: usize = 1024 * 1024;
 
 /// Where a group is written. All calls come from one thread.
 pub trait Backend: Send + 'static {
@@ -27,6 +32,8 @@ pub trait Backend: Send + 'static {
     fn tidy(&mut self);
     /// While nothing waits, which the counter tells; it ends soon after something does.
     fn idle(&mut self, waiting: &AtomicUsize);
+    /// Tries whether there is space for [`ROOM_BYTES`], and leaves nothing of them.
+    fn has_room(&mut self) -> bool;
     /// After the last commit.
     fn finish(&mut self);
 }
@@ -47,6 +54,7 @@ enum Task<B> {
 pub struct Writer<B> {
     line: Mutex<Option<SyncSender<Task<B>>>>,
     waiting: Arc<AtomicUsize>,
+    is_full: Arc<AtomicBool>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
@@ -54,9 +62,14 @@ impl<B: Backend> Writer<B> {
     pub fn start(backend: B, options: &Options) -> Result<Self> {
         let (line, tasks) = sync_channel(options.queue.max(1));
         let (end, ended) = oneshot::channel::<()>();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let mut thread =
-            Thread { backend, actions_max: options.commit_actions, waiting: Arc::clone(&waiting) };
+        let (waiting, is_full) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut thread = Thread {
+            backend,
+            actions_max: options.commit_actions,
+            waiting: Arc::clone(&waiting),
+            is_full: Arc::clone(&is_full),
+            looked: Instant::now(),
+        };
         std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -65,11 +78,17 @@ impl<B: Backend> Writer<B> {
                 drop(end);
             })
             .map_err(|error| Error::Driver(Box::new(error)))?;
-        Ok(Self { line: Mutex::new(Some(line)), waiting, ended: Mutex::new(Some(ended)) })
+        let (line, ended) = (Mutex::new(Some(line)), Mutex::new(Some(ended)));
+        Ok(Self { line, waiting, is_full, ended })
     }
 
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether a commit found no space, and none has found some since.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     pub async fn commit(&self, submission: Submission) -> Result<Reply> {
@@ -118,6 +137,9 @@ struct Thread<B> {
     backend: B,
     actions_max: usize,
     waiting: Arc<AtomicUsize>,
+    is_full: Arc<AtomicBool>,
+    /// When the disk was last found full.
+    looked: Instant,
 }
 
 impl<B: Backend> Thread<B> {
@@ -143,8 +165,26 @@ impl<B: Backend> Thread<B> {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.look_for_room();
         }
         self.backend.finish();
+    }
+
+    /// Finds out that there is space again though nobody writes, as those do who see that it is full.
+    fn look_for_room(&mut self) {
+        if self.is_full.load(Ordering::Relaxed) && self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            if self.backend.has_room() {
+                self.note_full(false);
+            }
+        }
+    }
+
+    fn note_full(&mut self, is_full: bool) {
+        self.looked = Instant::now();
+        if self.is_full.swap(is_full, Ordering::Relaxed) && !is_full {
+            tracing::info!("there is space to write again");
+        }
     }
 
     /// Takes what waits, up to the size of one commit or to the next errand.
@@ -216,9 +256,25 @@ impl<B: Backend> Thread<B> {
     /// submission that caused it is found when the group is tried one by one.
     fn commit(&mut self, submissions: &[Submission]) -> Result<Vec<Reply>> {
         let attempt = AssertUnwindSafe(|| self.backend.commit(submissions));
-        std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+        let done = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
             self.backend.forget();
             Err(Error::Driver("the commit panicked".into()))
-        })
+        });
+        match &done {
+            Err(Error::DiskFull) => self.note_full(true),
+            Ok(replies) if self.is_full.load(Ordering::Relaxed) && wrote(replies) => {
+                self.note_full(false);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        done
     }
+}
+
+/// Whether anything was written: answers that were given before and refusals take no space.
+fn wrote(replies: &[Reply]) -> bool {
+    let fresh = replies.iter().filter(|reply| !reply.replayed);
+    fresh.flat_map(|reply| &reply.verdicts).any(|verdict| {
+        matches!(verdict, Ok(Outcome::Created(_) | Outcome::Updated(_) | Outcome::Deleted(_)))
+    })
 }

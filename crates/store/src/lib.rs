@@ -231,6 +231,8 @@ pub struct Status {
     pub waiting: usize,
     /// Bytes on disk, the write-ahead log included.
     pub bytes: u64,
+    /// Whether a write found no space, and none has found some since.
+    pub is_full: bool,
     pub replica: Option<ReplicaStatus>,
 }
 

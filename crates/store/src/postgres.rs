@@ -325,6 +325,7 @@ impl Store for Postgres {
             schema,
             waiting: self.writer.as_ref().map_or(0, Writer::waiting),
             bytes: u64::try_from(bytes).unwrap_or(0),
+            is_full: self.writer.as_ref().is_some_and(Writer::is_full),
             replica: self.replica.as_ref().map(Replica::status),
         })
     }

@@ -275,6 +275,7 @@ impl Store for Sqlite {
             schema,
             waiting: self.writer.waiting(),
             bytes: size(&self.path) + size(&wal),
+            is_full: self.writer.is_full(),
             replica: None,
         })
     }

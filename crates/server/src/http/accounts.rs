@@ -50,7 +50,7 @@ pub async fn create(
     if new.gives_money() {
         caller.check_operator("give an account money or an overdraft")?;
     }
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     answer::done(&app.commit_one(key, Action::Open(new)).await?)
 }
 
@@ -161,7 +161,7 @@ pub async fn patch(
     if patch.is_for_operators() {
         caller.check_operator("change the overdraft or the status of an account")?;
     }
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     let owner = caller.owner();
     answer::done(&app.commit_one(key, Action::Reform { id, owner, version, patch }).await?)
 }

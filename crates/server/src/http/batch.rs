@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use daybook_core::json::JsonError;
 use daybook_core::limits::BATCH_ITEMS_MAX;
 use daybook_core::write_set::Recorded;
@@ -18,7 +18,7 @@ use super::error::{Error, Problem, Result};
 use super::limit;
 use super::request::{Key, Params, Reader};
 use super::schema::{
-    self, BatchBody, BatchDone, BatchParams, BodyProblems, NewTransactionBody, WriteHeaders,
+    BatchDone, BatchParams, BodyProblems, NewTransactionBody, RefusedBatchBody, WriteHeaders,
 };
 use crate::app::{App, new_id};
 
@@ -37,9 +37,9 @@ const RESULT_BYTES: usize = 720;
         (Vec<NewTransactionBody> = "application/json"), (String = "application/x-ndjson"))),
     responses(
         BatchDone,
-        (status = 422, description = "Atomic, and an item was refused: nothing was \
-         recorded. Or the batch is empty, or its key was used for another (a problem).",
-         content((BatchBody = "application/json"), (schema::Problem = "application/problem+json"))),
+        (status = 422, description = "Atomic, and an item was refused: nothing was recorded, and \
+         `results` says why. Or the batch is empty, or its key was used for another.",
+         body = RefusedBatchBody, content_type = "application/problem+json"),
         BodyProblems,
     ),
 )]
@@ -77,12 +77,13 @@ pub(super) async fn commit(
     let _place = app.batch_place().await.ok_or(Error::Overloaded)?;
     let bytes = limit::read(&parts.headers, body, app.settings().batch_body_max, app).await?;
     let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotUtf8)?;
+    let is_large = text.len() > INLINE_BYTES_MAX;
     let read = {
         let app = app.clone();
         let meter = parts.extensions.get::<Arc<Meter>>().cloned();
         move || {
-            let key = key.bind(&caller, text.as_bytes());
             let texts = form.split(&text)?;
+            let key = key.bind_items(&caller, &texts);
             if let Some(meter) = meter {
                 meter.pay_for_items(texts.len())?;
             }
@@ -91,17 +92,10 @@ pub(super) async fn commit(
             Ok::<_, Error>((key, actions.collect()))
         }
     };
-    let large = parts.headers.get(header::CONTENT_LENGTH).is_none_or(|length| {
-        length
-            .to_str()
-            .ok()
-            .and_then(|n| n.parse().ok())
-            .is_none_or(|n: usize| n > INLINE_BYTES_MAX)
-    });
-    let (key, actions) = if large { apart(read).await?? } else { read()? };
+    let (key, actions) = if is_large { apart(read).await?? } else { read()? };
     let reply = app.commit(key, atomic, actions).await?;
     let response = move || results(reply, atomic, items.name);
-    if large { apart(response).await? } else { response() }
+    if is_large { apart(response).await? } else { response() }
 }
 
 /// Runs work that takes long enough to be in the way of other requests.
@@ -212,6 +206,8 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     }
     let mut out = Vec::with_capacity(reply.verdicts.len() * RESULT_BYTES + 128);
     let mut counts = Counts::default();
+    // Items that broke a rule themselves.
+    let (items, mut broken) = (reply.verdicts.len(), 0_usize);
     let mut forbidden: Option<Forbidden> = None;
     out.extend_from_slice(b"{\"results\":[");
     for (index, verdict) in reply.verdicts.into_iter().enumerate() {
@@ -229,6 +225,7 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
             }
             Err(rejection) => {
                 counts.failed += 1;
+                broken += usize::from(!matches!(rejection, Rejection::BatchRefused));
                 let problem = Problem::from(Error::from(rejection));
                 if problem.status == StatusCode::FORBIDDEN {
                     let first = Forbidden { code: problem.code, items: 0 };
@@ -245,12 +242,17 @@ fn results(reply: Reply, atomic: bool, item_name: &str) -> Result<Response> {
     let Counts { created, updated, unchanged, ignored, failed } = counts;
     let sums = format!(
         "],\"created\":{created},\"updated\":{updated},\"unchanged\":{unchanged},\
-         \"ignored\":{ignored},\"failed\":{failed}}}"
+         \"ignored\":{ignored},\"failed\":{failed}"
     );
     out.extend_from_slice(sums.as_bytes());
-    let refused = atomic && failed > 0;
-    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let mut response = answer::json(status, out);
+    let mut response = if atomic && failed > 0 {
+        // Its members stand in a problem.
+        let members = out.split_off(1);
+        Error::BatchRefused { broken, items, members }.into_response()
+    } else {
+        out.push(b'}');
+        answer::json(StatusCode::OK, out)
+    };
     if let Some(forbidden) = forbidden {
         response.extensions_mut().insert(forbidden);
     }

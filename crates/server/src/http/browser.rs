@@ -1,11 +1,14 @@
 //! What browsers are told with every answer, and whose pages may ask.
 
 use std::net::IpAddr;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use futures_util::future::Either;
+use tower::{Layer, Service};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
 use super::answer::{COMMIT_SEQ, REPLAYED, RESULT};
 use super::books::MIN_COMMIT_SEQ;
@@ -82,9 +85,16 @@ pub enum Names {
     Any,
 }
 
-/// Lets pages of other origins call, when there are such.
-pub fn cors(origins: &Origins) -> Option<CorsLayer> {
-    let origins = match origins {
+/// Lets pages of other origins call, when there are such. In development mode those of this machine are:
+/// what somebody develops is served from another port.
+pub fn cors(app: &App) -> Option<ForPages> {
+    let origins = match &app.settings().origins {
+        Origins::Listed(listed) if app.is_open() => {
+            let listed = listed.clone();
+            AllowOrigin::predicate(move |origin, _| {
+                listed.contains(origin) || is_of_this_machine(origin)
+            })
+        }
         Origins::Listed(listed) if listed.is_empty() => return None,
         Origins::Listed(listed) => AllowOrigin::list(listed.iter().cloned()),
         Origins::Any => AllowOrigin::any(),
@@ -92,7 +102,50 @@ pub fn cors(origins: &Origins) -> Option<CorsLayer> {
     let exposed = ANSWERED.into_iter().chain([REQUEST_ID]);
     // Tokens travel in a header that pages set themselves, so nothing ambient is ever allowed.
     let layer = CorsLayer::new().allow_origin(origins).allow_methods(METHODS).allow_headers(ASKED);
-    Some(layer.expose_headers(exposed.collect::<Vec<_>>()).max_age(PREFLIGHT_KEPT))
+    Some(ForPages(layer.expose_headers(exposed.collect::<Vec<_>>()).max_age(PREFLIGHT_KEPT)))
+}
+
+/// Tells pages what they may do, and spares others the words: a request without `Origin` is of no page
+/// that would have to be let in.
+#[derive(Clone)]
+pub struct ForPages(CorsLayer);
+
+/// A service with and without these words.
+#[derive(Clone)]
+pub struct ToldPages<S> {
+    others: S,
+    pages: Cors<S>,
+}
+
+impl<S: Clone> Layer<S> for ForPages {
+    type Service = ToldPages<S>;
+
+    fn layer(&self, inner: S) -> ToldPages<S> {
+        ToldPages { pages: self.0.layer(inner.clone()), others: inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ToldPages<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Either<S::Future, <Cors<S> as Service<Request<B>>>::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        ready!(self.others.poll_ready(context))?;
+        self.pages.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.headers().contains_key(header::ORIGIN) {
+            Either::Right(self.pages.call(request))
+        } else {
+            Either::Left(self.others.call(request))
+        }
+    }
 }
 
 /// What proxies add, who may let in the whole world under a name of this machine.
@@ -131,7 +184,8 @@ pub fn refuse_foreign<B>(app: &App, request: &Request<B>) -> Result<(), Error> {
         Origins::Listed(listed) => listed.contains(origin),
         Origins::Any => false,
     };
-    match origins.find(|origin| !is_own(origin, request) && !is_listed(origin)) {
+    let is_let_in = |origin: &HeaderValue| is_of_this_machine(origin) || is_listed(origin);
+    match origins.find(|origin| !is_own(origin, request) && !is_let_in(origin)) {
         Some(origin) => {
             Err(Error::ForeignOrigin { origin: shown(&String::from_utf8_lossy(origin.as_bytes())) })
         }
@@ -165,6 +219,27 @@ fn is_local(host: &str) -> bool {
     }
 }
 
+/// Whether a page was loaded from this machine itself, from whatever port: such a page is of whoever works
+/// here, as everything else is that may call a server in development mode.
+fn is_of_this_machine(origin: &HeaderValue) -> bool {
+    let Some((scheme, host)) = origin.to_str().ok().and_then(|text| text.split_once("://")) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        // What is behind the last colon of an address without a port is not one.
+        Some((name, port)) if !port.ends_with(']') => {
+            if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return false;
+            }
+            name
+        }
+        Some(_) | None => host,
+    };
+    let is_bare = !name.contains(['/', '?', '#', '@', ' ']);
+    let is_bare = is_bare && name.starts_with('[') == name.ends_with(']');
+    matches!(scheme, "http" | "https") && is_bare && is_local(name)
+}
+
 fn is_own<B>(origin: &HeaderValue, request: &Request<B>) -> bool {
     let Some((scheme, origin)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
     else {
@@ -190,6 +265,39 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pages_of_this_machine_are_known() {
+        for (origin, is_of_this_machine) in [
+            ("http://localhost:3000", true),
+            ("http://localhost", true),
+            ("https://localhost:8443", true),
+            ("http://app.localhost:3000", true),
+            ("http://127.0.0.1:5173", true),
+            ("http://[::1]:5173", true),
+            ("http://[::1]", true),
+            ("null", false),
+            ("", false),
+            ("file://", false),
+            ("file://localhost", false),
+            ("chrome-extension://localhost", false),
+            ("http://localhost:8000.evil.example", false),
+            ("http://localhost:", false),
+            ("http://localhost.evil.example", false),
+            ("http://evil.example#localhost", false),
+            ("http://evil@localhost", false),
+            ("http://evil.example/localhost", false),
+            ("http://127.0.0.1.evil.example", false),
+            ("http://[::1].evil.example", false),
+            ("http://[::2]:80", false),
+            ("http://0.0.0.0:3000", false),
+            ("http://192.168.0.1:3000", false),
+            ("http://evil.example", false),
+        ] {
+            let value = HeaderValue::from_static(origin);
+            assert_eq!(super::is_of_this_machine(&value), is_of_this_machine, "{origin}");
+        }
+    }
 
     #[test]
     fn the_names_of_this_machine_are_known() {

@@ -236,7 +236,9 @@ impl Meter {
         headers.insert(RATE_LIMIT_POLICY, policy.header.clone());
         headers.insert(LIMIT, policy.quota.units.into());
         headers.insert(REMAINING, remaining.into());
-        headers.insert(RESET, seconds(standing.until_full()).into());
+        // A moment, as the feed before Daybook said it; `RateLimit` has spans.
+        let full_at = self.limits.rate.clock.unix_time() + standing.until_full();
+        headers.insert(RESET, seconds(full_at).into());
     }
 }
 

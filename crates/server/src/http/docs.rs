@@ -1,6 +1,7 @@
 //! The OpenAPI document and two ways to read it, neither of which needs the internet.
 
 use super::caller::API_KEY;
+use super::error::Error;
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -60,6 +61,8 @@ pub fn base() -> OpenApi {
                 .security_scheme("bearer", SecurityScheme::Http(bearer))
                 .security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)))
                 .response_from::<super::schema::RateLimited>()
+                .schema_from::<super::schema::BatchBody>()
+                .schema_from::<super::schema::TransferBatchBody>()
                 .build(),
         ))
         // A development server lets callers in without a token.
@@ -93,6 +96,9 @@ pub fn pages(openapi: &OpenApi) -> Router<App> {
     // The badge that Swagger UI shows by default is an image of another site.
     let config = Config::from("/openapi.json").validator_url("none");
     let swagger_policy = MapResponseLayer::new(|mut response: Response| {
+        if response.status() == StatusCode::NOT_FOUND {
+            return Error::NoRoute.into_response();
+        }
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, SWAGGER_POLICY);
         response
     });

@@ -11,6 +11,7 @@ use daybook_core::{EventSeq, FieldError, Rejection, UserId};
 use daybook_store as store;
 use serde::Serialize;
 
+use super::coding;
 use crate::auth::BadToken;
 use crate::rate::{Budget, Party};
 
@@ -45,6 +46,16 @@ pub enum Error {
     BadQueryString,
     #[error("the header {name} cannot be read: {detail}")]
     BadHeader { name: &'static str, detail: String },
+    #[error("the request cannot be read as HTTP; its line, a header or the body's length is wrong")]
+    NotHttp,
+    #[error(
+        "the request's line and headers are more than {} bytes or {} headers; send less of them",
+        super::HEAD_BYTES_MAX,
+        crate::serve::HEADERS_MAX
+    )]
+    HeadTooLarge,
+    #[error("the request's URI is too long; send less in it")]
+    UriTooLong,
     #[error("the body is not UTF-8")]
     NotUtf8,
     #[error("the body ended before its end; send it again")]
@@ -55,10 +66,20 @@ pub enum Error {
     BodyTooLarge { max: usize },
     #[error("the body's Content-Type must be {expected}")]
     UnsupportedMediaType { expected: &'static str },
+    #[error(
+        "the body's Content-Encoding must be one of gzip, deflate, br and zstd, or the body must come as \
+         it is"
+    )]
+    UnsupportedEncoding,
+    #[error("the body is not what its Content-Encoding says: it cannot be read as {name}")]
+    BadEncoding { name: &'static str },
     #[error("the batch has no item")]
     EmptyBatch,
     #[error("the batch has more than {max} items; send several batches")]
     BatchTooLong { max: usize },
+    /// With the members of the JSON that say why.
+    #[error("{broken} of {items} items were refused, so nothing was recorded; `results` says why")]
+    BatchRefused { broken: usize, items: usize, members: Vec<u8> },
     #[error("this call needs a token: send `Authorization: Bearer TOKEN`")]
     NoToken,
     #[error(transparent)]
@@ -69,7 +90,10 @@ pub enum Error {
     NotForUsers { what: &'static str },
     #[error("this API key is narrowed; say in `user_id` or by an account's number what is meant")]
     NameUser,
-    #[error("there are no API keys here; give the server `auth.key_secret` first")]
+    #[error(
+        "this server makes no API keys, because it has no secret to hash them with; set `auth.key_secret` \
+         (DAYBOOK_AUTH_KEY_SECRET) and start it again"
+    )]
     KeysOff,
     #[error("the token lacks the scope {scope}")]
     MissingScope { scope: &'static str },
@@ -132,6 +156,10 @@ pub struct Problem {
     errors: Vec<Fault>,
     conflict: Option<Box<RecordConflict>>,
     retry_after_s: Option<u32>,
+    /// Whether the answer names the codings that are read.
+    names_codings: bool,
+    /// More members of the published JSON, as they stand in it.
+    members: Vec<u8>,
     /// For the log, never for the client.
     pub cause: Option<String>,
 }
@@ -164,8 +192,17 @@ impl From<ParameterError> for Fault {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         let detail = sentence(detail.as_ref());
-        let errors = Vec::new();
-        Self { status, code, detail, errors, conflict: None, retry_after_s: None, cause: None }
+        Self {
+            status,
+            code,
+            detail,
+            errors: Vec::new(),
+            conflict: None,
+            retry_after_s: None,
+            names_codings: false,
+            members: Vec::new(),
+            cause: None,
+        }
     }
 
     /// Says nothing to the client but the request's id; the log has the cause.
@@ -216,8 +253,14 @@ impl Problem {
             sent: conflict.map(|conflict| &conflict.sent),
         };
         // Writing to memory does not fail, and no key is anything but a text.
-        if let Err(error) = serde_json::to_writer(out, &body) {
+        if let Err(error) = serde_json::to_writer(&mut *out, &body) {
             tracing::error!(%error, "a problem could not be written");
+        }
+        if !self.members.is_empty() {
+            out.pop();
+            out.push(b',');
+            out.extend_from_slice(&self.members);
+            out.push(b'}');
         }
     }
 
@@ -225,12 +268,20 @@ impl Problem {
     pub fn answer(&self, request_id: &str) -> Response {
         let mut body = Vec::with_capacity(256);
         self.write(Some(request_id), &mut body);
-        let mut response = (self.status, body).into_response();
+        self.head().map(|_| body.into())
+    }
+
+    /// The answer without its body.
+    pub fn head(&self) -> Response {
+        let mut response = self.status.into_response();
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.names_codings {
+            headers.insert(header::ACCEPT_ENCODING, coding::ACCEPTED);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -240,7 +291,7 @@ impl Problem {
 }
 
 impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
+    fn from(mut error: Error) -> Self {
         use StatusCode as S;
         let wait_s =
             if let Error::RateLimited { wait_s, .. } = &error { Some(*wait_s) } else { None };
@@ -248,6 +299,12 @@ impl From<Error> for Problem {
             Error::Rejected(rejection) => return refused(rejection),
             Error::Query(error) => return unasked(error),
             Error::Store(error) => return unstored(&error),
+            Error::BatchRefused { ref mut members, .. } => {
+                let members = std::mem::take(members);
+                let code = Rejection::BatchRefused.code();
+                let problem = Self::new(S::UNPROCESSABLE_ENTITY, code, error.to_string());
+                return Self { members, ..problem };
+            }
             Error::NoRoute => (S::NOT_FOUND, "NOT_FOUND"),
             Error::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Error::BadTransactionId { .. } => (S::BAD_REQUEST, "INVALID_TRANSACTION_ID"),
@@ -258,6 +315,9 @@ impl From<Error> for Problem {
             Error::BadPath => (S::BAD_REQUEST, "INVALID_PATH"),
             Error::BadQueryString => (S::BAD_REQUEST, "INVALID_QUERY_STRING"),
             Error::BadHeader { .. } => (S::BAD_REQUEST, "INVALID_HEADER"),
+            Error::NotHttp => (S::BAD_REQUEST, "MALFORMED_REQUEST"),
+            Error::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE"),
+            Error::UriTooLong => (S::URI_TOO_LONG, "URI_TOO_LONG"),
             Error::NotUtf8 => (S::BAD_REQUEST, "MALFORMED_JSON"),
             Error::BodyCut => (S::BAD_REQUEST, "INCOMPLETE_BODY"),
             Error::BodySlow => (S::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
@@ -265,6 +325,10 @@ impl From<Error> for Problem {
             Error::UnsupportedMediaType { .. } => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
             }
+            Error::UnsupportedEncoding => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_CONTENT_ENCODING")
+            }
+            Error::BadEncoding { .. } => (S::BAD_REQUEST, "MALFORMED_ENCODING"),
             Error::EmptyBatch => (S::UNPROCESSABLE_ENTITY, "EMPTY_BATCH"),
             Error::BatchTooLong { .. } => (S::PAYLOAD_TOO_LARGE, "BATCH_TOO_LONG"),
             Error::NoToken => (S::UNAUTHORIZED, "UNAUTHENTICATED"),
@@ -274,7 +338,7 @@ impl From<Error> for Problem {
             Error::NotForUsers { .. } => (S::FORBIDDEN, "NOT_FOR_USERS"),
             Error::MissingScope { .. } => (S::FORBIDDEN, "MISSING_SCOPE"),
             Error::NameUser => (S::FORBIDDEN, "KEY_IS_NARROWED"),
-            Error::KeysOff => (S::SERVICE_UNAVAILABLE, "KEYS_OFF"),
+            Error::KeysOff => (S::CONFLICT, "KEYS_OFF"),
             Error::TokensOff => (S::FORBIDDEN, "TOKENS_OFF"),
             Error::RateLimited { .. } => (S::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Error::ForeignOrigin { .. } => (S::FORBIDDEN, "FOREIGN_ORIGIN"),
@@ -287,12 +351,13 @@ impl From<Error> for Problem {
             Error::Panicked | Error::Unanswered | Error::Internal(_) => return Self::ours(&error),
         };
         let retry_after_s = wait_s.or((status == S::SERVICE_UNAVAILABLE).then_some(1));
-        let mut detail = error.to_string();
-        if status == S::UNAUTHORIZED {
-            // Clients of other systems look for these words.
-            detail = format!("invalid authentication credentials: {detail}");
-        }
-        Self { retry_after_s, ..Self::new(status, code, detail) }
+        let detail = match status {
+            // Clients of the feed before Daybook look for these words.
+            S::UNAUTHORIZED => format!("Invalid authentication credentials: {error}"),
+            _ => error.to_string(),
+        };
+        let names_codings = matches!(error, Error::UnsupportedEncoding);
+        Self { retry_after_s, names_codings, ..Self::new(status, code, detail) }
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn create(
     let minted = pepper(&app)?.mint();
     let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
     let new = NewKey::parse(body.text(), (minted.id, minted.hash), &known, now())?;
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     let done = app.commit_one(key, Action::Issue(new)).await?;
     written(&app, &done, StatusCode::CREATED, Some(&minted.secret)).await
 }
@@ -78,7 +78,7 @@ pub async fn rotate(
     let minted = pepper(&app)?.mint_again(id);
     let until = now().micros().saturating_add(i64::try_from(grace_s * 1_000_000).unwrap_or(0));
     let until = (grace_s > 0).then(|| Timestamp::from_micros(until));
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     let action = Action::Renew { id, hash: minted.hash, until };
     let done = app.commit_one(key, action).await?;
     app.api_keys().forget(id);
@@ -118,7 +118,7 @@ pub async fn revoke(
     key: Key,
 ) -> Result<Response> {
     params.only(&[])?;
-    let key = key.bind(&caller, b"");
+    let key = key.bind(&caller, "");
     let done = app.commit_one(key, Action::Revoke { id }).await?;
     app.api_keys().forget(id);
     let mut response = answer::json(StatusCode::NO_CONTENT, "");

@@ -1,4 +1,4 @@
-//! Bodies, read within limits of size and time.
+//! Bodies, read within limits of size and time, and decoded.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -6,12 +6,9 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::coding::Coding;
 use super::error::{Error, Result};
 use crate::app::App;
-
-/// How much of a body that is too large is read and forgotten, so that a client that only
-/// listens once it has sent everything hears the answer.
-const FORGOTTEN_MAX: u64 = 64 * 1024 * 1024;
 
 /// A body of JSON about one item.
 pub struct JsonBody(String);
@@ -58,33 +55,39 @@ pub(crate) fn is_one_of(headers: &HeaderMap, types: &[&str]) -> bool {
     named && utf8
 }
 
-/// Reads a body of at most `max` bytes.
+/// Reads a body of at most `max` bytes, both as it comes and decoded.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, max: usize, app: &App) -> Result<Bytes> {
-    let collected = tokio::time::timeout(app.settings().read_timeout, async {
-        let announced = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|announced| announced > u64::try_from(max).unwrap_or(u64::MAX)) {
-            if !headers.contains_key(header::EXPECT) {
-                forget(body).await;
-            }
+    let coding = Coding::of(headers)?;
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|announced| announced > u64::try_from(max).unwrap_or(u64::MAX)) {
+        return Err(Error::BodyTooLarge { max });
+    }
+    let collected = Limited::new(body, max).collect();
+    let bytes = match tokio::time::timeout(app.settings().read_timeout, collected).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return Err(Error::BodyTooLarge { max });
         }
-        match Limited::new(body, max).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { max }),
-            Err(_) => Err(Error::BodyCut),
-        }
-    });
-    collected.await.unwrap_or(Err(Error::BodySlow))
+        Ok(Err(_)) => return Err(Error::BodyCut),
+        Err(_elapsed) => return Err(Error::BodySlow),
+    };
+    match coding.filter(|_| !bytes.is_empty()) {
+        Some(coding) => decode(coding, bytes, max, app).await,
+        None => Ok(bytes),
+    }
 }
 
-async fn forget(mut body: Body) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if read > FORGOTTEN_MAX {
-            return;
-        }
-    }
+/// Decodes where it is in nobody's way, a few bodies at a time: each decoder has some megabytes.
+async fn decode(coding: Coding, bytes: Bytes, max: usize, app: &App) -> Result<Bytes> {
+    let place = app.decoding_place().await.ok_or(Error::Overloaded)?;
+    let decoding = tokio::task::spawn_blocking(move || {
+        let decoded = coding.decode(&bytes, max);
+        // Not before: who asked may have gone, and the work goes on.
+        drop(place);
+        decoded
+    });
+    let decoded = decoding.await.map_err(|error| Error::Internal(error.into()))?;
+    decoded.map(Bytes::from)
 }

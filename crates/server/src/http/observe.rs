@@ -21,6 +21,7 @@ use super::budget::Meter;
 use super::caller::{API_KEY, Speaker};
 use super::error::{Error, Problem};
 use super::request::is_visible;
+use super::wire;
 use crate::app::{App, Place};
 use crate::metrics::Routes;
 use crate::work::Refused;
@@ -132,6 +133,7 @@ impl Seen {
             let meter = self.meter.insert(Meter::begin(limits, self.route(), request));
             meter.pay_as_address(request)?;
         }
+        wire::check(request)?;
         browser::refuse_foreign(app, request)?;
         if self.is_operational() {
             return Ok(None);
@@ -148,11 +150,12 @@ impl Seen {
         let path = self.route().unwrap_or("");
         matches!(
             path.strip_prefix("/api/v1").unwrap_or(path),
-            "/health" | "/livez" | "/readyz" | "/metrics"
+            "/" | "/health" | "/livez" | "/readyz" | "/metrics"
         )
     }
 
     fn finish(self, mut response: Response, app: &App, routes: &Routes) -> Response {
+        let forbidden: Option<Forbidden> = response.extensions_mut().remove();
         let problem = response.extensions_mut().remove::<Problem>().or_else(|| {
             let unnamed = response.status() == StatusCode::METHOD_NOT_ALLOWED;
             unnamed.then(|| Problem::from(Error::MethodNotAllowed))
@@ -176,7 +179,7 @@ impl Seen {
         }
         let status = response.status();
         self.audit(app, status, problem.as_ref().map(|problem| (problem.code, 1)));
-        if let Some(Forbidden { code, items }) = response.extensions_mut().remove() {
+        if let Some(Forbidden { code, items }) = forbidden {
             self.audit(app, StatusCode::FORBIDDEN, Some((code, items)));
         }
         routes.get(self.route()).count(status, duration);

@@ -3,7 +3,8 @@
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use daybook_core::canonical::{canonical, canonical_items};
 use daybook_core::json::Fields;
 use daybook_core::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use daybook_core::query::{ParameterError, QueryError, says_nothing};
@@ -247,56 +248,73 @@ async fn path_part(parts: &mut Parts, name: &str) -> Result<String> {
     found.map(|(_, value)| value.to_owned()).ok_or(Error::NoRoute)
 }
 
-/// What a write says to make a repeat of it harmless.
+/// What a write says to make a repeat of it harmless. A repeat is one that means the same, however its
+/// JSON, its parameters and its bytes on the way are written.
 pub struct Key(Option<Scope>);
 
 struct Scope {
     /// A hash that has the client's own key in it, so that it cannot be made without that.
     route_and_key: [u8; 16],
-    query: String,
+    /// The decoded parameters, in an order of their own.
+    params: Vec<(String, String)>,
 }
 
 impl FromRequestParts<App> for Key {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
-        let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) else {
+        let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(key) = keys.next().map(HeaderValue::as_bytes) else {
             return Ok(Self(None));
         };
-        let key = key.as_bytes();
+        let bad = |detail: String| Error::BadHeader { name: "Idempotency-Key", detail };
+        if keys.next().is_some() {
+            return Err(bad("it stands more than once".to_owned()));
+        }
         if !is_visible(key, IDEMPOTENCY_KEY_CHARS_MAX) {
             let detail =
                 format!("1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters are expected");
-            return Err(Error::BadHeader { name: "Idempotency-Key", detail });
+            return Err(bad(detail));
         }
         let (method, path) = (parts.method.as_str(), parts.uri.path());
-        Ok(Self(Some(Scope {
-            route_and_key: fingerprint(&[method.as_bytes(), path.as_bytes(), key]).to_be_bytes(),
-            query: parts.uri.query().unwrap_or("").to_owned(),
-        })))
+        let query = parts.uri.query().unwrap_or_default();
+        let mut params: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        params.sort_unstable();
+        let route_and_key = fingerprint(&[method.as_bytes(), path.as_bytes(), key]).to_be_bytes();
+        Ok(Self(Some(Scope { route_and_key, params })))
     }
 }
 
 impl Key {
-    /// Makes a choice that stands outside of the body part of what a repeat must repeat.
+    /// The key of this caller for this body; one without a letter means the same as an empty object.
     #[must_use]
-    pub fn and(mut self, choice: &str) -> Self {
-        if let Some(scope) = &mut self.0 {
-            scope.query.push('\n');
-            scope.query.push_str(choice);
-        }
-        self
+    pub fn bind(&self, caller: &Caller, body: &str) -> Option<IdempotencyKey> {
+        let scope = self.0.as_ref()?;
+        let body = if body.trim().is_empty() { "{}" } else { body };
+        // What is no JSON is refused, so it has no meaning to be compared.
+        let meaning = canonical(body).unwrap_or_else(|| body.as_bytes().to_vec());
+        Some(scope.bind(caller, &meaning))
     }
 
-    /// The key of this caller for this body.
+    /// The key of this caller for these items of a batch, however they are sent together.
     #[must_use]
-    pub fn bind(&self, caller: &Caller, body: &[u8]) -> Option<IdempotencyKey> {
+    pub fn bind_items(&self, caller: &Caller, items: &[&str]) -> Option<IdempotencyKey> {
         let scope = self.0.as_ref()?;
+        Some(scope.bind(caller, &canonical_items(items.iter().copied())))
+    }
+}
+
+impl Scope {
+    fn bind(&self, caller: &Caller, meaning: &[u8]) -> IdempotencyKey {
         let (kind, name) = caller.key_space();
-        Some(IdempotencyKey {
-            scope: fingerprint(&[kind, &name, &scope.route_and_key]),
-            fingerprint: fingerprint(&[&scope.route_and_key, body, scope.query.as_bytes()]),
-        })
+        let mut parts = vec![&self.route_and_key[..], meaning];
+        for (name, value) in &self.params {
+            parts.extend([name.as_bytes(), value.as_bytes()]);
+        }
+        IdempotencyKey {
+            scope: fingerprint(&[kind, &name, &self.route_and_key]),
+            fingerprint: fingerprint(&parts),
+        }
     }
 }
 

@@ -420,7 +420,11 @@ pub enum ConditionName {
 #[schema(as = Health)]
 pub struct HealthBody {
     status: ConditionName,
+    /// Why it is not healthy, where there is more to say.
+    #[schema(nullable = false)]
+    reason: Option<String>,
     version: String,
+    /// Degraded while its disk is full, so that writes are refused and reads go on.
     database: ConditionName,
     /// Degraded while it does not keep up, so that the database answers all reads.
     replica: ConditionName,
@@ -446,13 +450,22 @@ pub struct FollowingBody {
 }
 
 #[derive(ToSchema)]
+#[schema(as = Index)]
+pub struct IndexBody {
+    message: String,
+    version: String,
+    /// The path of the documentation.
+    docs: String,
+}
+
+#[derive(ToSchema)]
 #[schema(as = Ready)]
 pub struct ReadyBody {
     status: String,
 }
 
 /// An error (RFC 9457).
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Problem {
     #[schema(example = "urn:daybook:problem:validation-failed")]
     r#type: String,
@@ -482,7 +495,7 @@ pub struct Problem {
     sent: Option<Value>,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Fault {
     /// A JSON pointer (RFC 6901) into the body.
     #[schema(nullable = false, example = "/amount")]

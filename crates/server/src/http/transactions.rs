@@ -41,7 +41,7 @@ pub async fn create(
     params.only(&[])?;
     let new = NewTransaction::parse(body.text(), new_id(), caller.user(), app.vocabulary())?;
     caller.check(&new.user_id)?;
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     answer::done(&app.commit_one(key, Action::Record(new)).await?)
 }
 
@@ -117,7 +117,7 @@ pub async fn patch(
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse(body.text())?;
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
 }
 
@@ -140,7 +140,7 @@ pub async fn put(
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
     let patch = Patch::parse_full(body.text(), app.vocabulary())?;
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     answer::done(&app.commit_one(key, Action::Amend { id, owner, version, patch }).await?)
 }
 
@@ -162,7 +162,7 @@ pub async fn delete(
     key: Key,
 ) -> Result<Response> {
     let owner = owner(&caller, &params)?;
-    let key = key.bind(&caller, b"");
+    let key = key.bind(&caller, "");
     answer::done(&app.commit_one(key, Action::Erase { id, owner, version }).await?)
 }
 

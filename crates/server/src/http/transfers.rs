@@ -7,7 +7,9 @@ use daybook_core::json::Fields;
 use daybook_core::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use daybook_core::query::{TransfersQuery, Whose};
 use daybook_core::transfer::parse_capture;
-use daybook_core::{Action, EventSeq, NewTransfer, Owner, Rejection, TransferStatus};
+use daybook_core::{Action, EventSeq, NewTransfer, Outcome, Owner, Rejection, TransferStatus};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::accounts::own;
 use super::answer;
@@ -18,8 +20,8 @@ use super::error::Result;
 use super::limit::JsonBody;
 use super::request::{Key, Params, PathTransfer, PrefersAsync, Reader, position, unknown_fields};
 use super::schema::{
-    self, BatchParams, BodyProblems, CaptureBody, NewTransferBody, PreferHeader, ReadHeaders,
-    ReadProblems, TransferAccepted, TransferBatchBody, TransferBatchDone, TransferBody,
+    BatchParams, BodyProblems, CaptureBody, NewTransferBody, PreferHeader, ReadHeaders,
+    ReadProblems, RefusedTransferBatchBody, TransferAccepted, TransferBatchDone, TransferBody,
     TransferCreated, TransferPage, TransferParam, TransferWritten, TransfersParams, WriteHeaders,
     WriteProblems,
 };
@@ -48,10 +50,27 @@ pub async fn create(
     // A preference may be passed over; when something happened is no work to leave to others.
     let later = prefers_async && new.created_at.is_none();
     new.queued |= later;
-    let key = if later { key.and(PrefersAsync::NAME) } else { key };
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     let done = app.commit_one(key, Action::Transfer(new)).await?;
+    let later = if done.replayed { was_left(&done.outcome).unwrap_or(later) } else { later };
     if later { answer::accepted(&done) } else { answer::done(&done) }
+}
+
+/// Whether the first answer left the transfer to a worker, whatever a repeat prefers; `None` where a
+/// scheduled one does not tell.
+fn was_left(outcome: &Outcome) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Left {
+        execute_at: Option<IgnoredAny>,
+        next_attempt: Option<IgnoredAny>,
+    }
+    let Outcome::Created(recorded) = outcome else { return Some(false) };
+    let left: Left = serde_json::from_str(&recorded.body).ok()?;
+    match (left.next_attempt, left.execute_at) {
+        (None, _) => Some(false),
+        (Some(_), None) => Some(true),
+        (Some(_), Some(_)) => None,
+    }
 }
 
 /// Makes up to 10 000 transfers in one commit.
@@ -65,10 +84,9 @@ pub async fn create(
         (Vec<NewTransferBody> = "application/json"), (String = "application/x-ndjson"))),
     responses(
         TransferBatchDone,
-        (status = 422, description = "Atomic, and an item was refused: nothing was moved. Or the \
-         batch is empty, or its key was used for another (a problem).",
-         content((TransferBatchBody = "application/json"),
-                 (schema::Problem = "application/problem+json"))),
+        (status = 422, description = "Atomic, and an item was refused: nothing was moved, and \
+         `results` says why. Or the batch is empty, or its key was used for another.",
+         body = RefusedTransferBatchBody, content_type = "application/problem+json"),
         BodyProblems,
     ),
 )]
@@ -192,7 +210,7 @@ pub async fn post(
 ) -> Result<Response> {
     params.only(&[])?;
     let amount = parse_capture(body.text())?;
-    let key = key.bind(&caller, body.text().as_bytes());
+    let key = key.bind(&caller, body.text());
     let owner = caller.owner();
     answer::done(&app.commit_one(key, Action::Post { id, owner, amount }).await?)
 }
@@ -255,7 +273,7 @@ async fn decide(
 ) -> Result<Response> {
     params.only(&[])?;
     nothing(body.text())?;
-    let key = key.bind(caller, b"");
+    let key = key.bind(caller, "");
     answer::done(&app.commit_one(key, action).await?)
 }
 

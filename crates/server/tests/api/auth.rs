@@ -131,3 +131,21 @@ async fn a_service_names_any_user_within_its_scopes() {
     let me = api.get("/auth/me").token(&admin).expect(200).await.json();
     assert_eq!(me, json!({"user_id": null, "scopes": ["admin"]}));
 }
+
+#[tokio::test]
+async fn every_401_says_the_words_that_old_clients_look_for() {
+    let api = Api::guarded().await;
+    let calls = [
+        api.get("/transactions"),
+        api.get("/auth/me"),
+        api.get("/transactions").token("x"),
+        api.get("/transactions").header("authorization", "Basic eDp5"),
+        api.get("/transactions").header("x-api-key", "x"),
+    ];
+    for call in calls {
+        let answer = call.expect(401).await;
+        let detail = answer.json()["detail"].as_str().expect("a text").to_owned();
+        assert!(detail.contains("Invalid authentication credentials"), "{detail}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+}

@@ -61,7 +61,13 @@ async fn an_atomic_batch_is_all_or_nothing() {
     bad["currency"] = json!("???");
     let batch = json!([item(0), bad, item(2)]).to_string();
     let answer = api.post("/transactions/batch?atomic=true", batch).expect(422).await;
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(answer.code(), "BATCH_REFUSED");
     let json = answer.json();
+    assert_eq!(
+        json["detail"],
+        "1 of 3 items were refused, so nothing was recorded; `results` says why."
+    );
     assert_eq!(sums(&json), [0, 0, 0, 3]);
     let code = |n: usize| json["results"][n]["error"]["code"].clone();
     assert_eq!(

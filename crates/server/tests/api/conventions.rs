@@ -1,6 +1,12 @@
 //! What holds for every call: ids, times, bodies, limits, positions in the log.
 
+use std::io::Write;
+
 use daybook_server::app::Settings;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use serde_json::json;
 
 use crate::support::{Answer, Api};
 
@@ -19,7 +25,7 @@ async fn every_answer_has_an_id_and_a_time() {
         ("GET", "/livez", 200),
         ("GET", "/transactions", 400),
         ("GET", "/nowhere", 404),
-        ("GET", "^/", 404),
+        ("GET", "^/", 200),
         ("POST", "/livez", 405),
         ("DELETE", "/transactions", 405),
         ("GET", "^/docs/", 200),
@@ -148,4 +154,107 @@ async fn head_is_get_without_a_body() {
     let answer = api.call("HEAD", "/transactions?user_id=ann").send().await;
     assert_eq!(answer.status, 200);
     assert!(answer.body.is_empty());
+}
+
+#[tokio::test]
+async fn the_root_says_what_this_is() {
+    let api = Api::guarded().await;
+    let index = api.get("^/").expect(200).await.json();
+    assert_eq!((&index["message"], &index["docs"]), (&json!("Daybook"), &json!("/docs")));
+    assert_eq!(index["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_is_the_same_call_for_limits_and_keys() {
+    let api = Api::new().await;
+    let post = |path: &str| api.post(path, BODY).header("idempotency-key", "k");
+    let first = post("/transactions").expect(201).await;
+    let again = post("/transactions/").expect(201).await;
+    assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &first.body));
+    api.post("/auth/token/", r#"{"user_id":"ann"}"#).expect(200).await;
+    let route = r#"daybook_requests_total{route="/api/v1/auth/token",status="2xx"}"#;
+    assert_eq!(api.metric(route).await.as_deref(), Some("1"));
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn brotli(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    brotli::BrotliCompress(&mut &*text, &mut out, &Default::default()).expect("memory");
+    out
+}
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+fn zstd(text: &[u8]) -> Vec<u8> {
+    compress_to_vec(text, CompressionLevel::Fastest)
+}
+
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+/// How each coding that is read is written.
+const CODINGS: [(&str, Encode); 4] =
+    [("gzip", gzip), ("deflate", deflate), ("br", brotli), ("zstd", zstd)];
+
+#[tokio::test]
+async fn a_body_may_come_compressed() {
+    let api = Api::new().await;
+    let first = api.post("/transactions", BODY).header("idempotency-key", "k").expect(201).await;
+    for (name, encode) in CODINGS {
+        let coded = |path: &str, text: &str| {
+            api.post(path, encode(text.as_bytes())).header("content-encoding", name)
+        };
+        // It is what it decodes to that a key stands for.
+        let again = coded("/transactions", BODY).header("idempotency-key", "k").expect(201).await;
+        assert_eq!(again.body, first.body, "{name}");
+        coded("/transactions/batch", &format!("[{BODY},{BODY}]")).expect(200).await;
+        let lines = api.call("POST", "/transactions/batch").body(encode(BODY.as_bytes()));
+        let lines = lines.header("content-type", "application/x-ndjson");
+        lines.header("content-encoding", name).expect(200).await;
+        let answer = coded("/transactions", "{").expect(400).await;
+        assert_eq!(answer.code(), "MALFORMED_JSON", "{name}");
+        // Nothing is nothing, however it is compressed.
+        let empty = api.post("/transactions", "").header("content-encoding", name);
+        assert_eq!(empty.expect(400).await.code(), "MALFORMED_JSON", "{name}");
+        let plain = api.post("/transactions", BODY).header("content-encoding", name);
+        assert_eq!(plain.expect(400).await.code(), "MALFORMED_ENCODING", "{name}");
+    }
+    for name in ["lzma", "compress", "gzip, gzip", "utf-8"] {
+        let answer = api.post("/transactions", BODY).header("content-encoding", name);
+        let answer = answer.expect(415).await;
+        assert_eq!(answer.code(), "UNSUPPORTED_CONTENT_ENCODING", "{name}");
+        assert_eq!(answer.header("accept-encoding"), Some("gzip, deflate, br, zstd"));
+    }
+    let answer = api.call("POST", "/transactions").body(BODY).header("content-type", "text/plain");
+    assert_eq!(answer.expect(415).await.header("accept-encoding"), None, "a type is no coding");
+    api.post("/transactions", BODY).header("content-encoding", "identity").expect(201).await;
+}
+
+#[tokio::test]
+async fn what_a_body_decodes_to_counts_against_its_limit() {
+    let api = Api::new().await;
+    let padded = |bytes: usize| format!("{BODY}{}", " ".repeat(bytes - BODY.len()));
+    let (fits, bomb) = (padded(1024 * 1024), padded(64 * 1024 * 1024));
+    for (name, encode) in CODINGS {
+        let coded = |path: &str, body: Vec<u8>| {
+            assert!(body.len() < 1024 * 1024, "{name}: {} bytes", body.len());
+            api.post(path, body).header("content-encoding", name)
+        };
+        coded("/transactions", encode(fits.as_bytes())).expect(201).await;
+        let over = encode(padded(1024 * 1024 + 1).as_bytes());
+        let answer = coded("/transactions", over).expect(413).await;
+        assert_eq!(answer.code(), "BODY_TOO_LARGE", "{name}");
+        let bomb = encode(bomb.as_bytes());
+        for path in ["/transactions", "/transactions/batch", "/accounts"] {
+            assert_eq!(coded(path, bomb.clone()).expect(413).await.code(), "BODY_TOO_LARGE");
+        }
+    }
 }

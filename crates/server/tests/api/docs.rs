@@ -41,7 +41,7 @@ fn every_call_has_an_id_and_documents_its_errors() {
     let count = ids.len();
     ids.sort();
     ids.dedup();
-    assert_eq!((ids.len(), count), (40, 40));
+    assert_eq!((ids.len(), count), (41, 41));
 }
 
 #[test]
@@ -128,6 +128,15 @@ async fn the_pages_need_no_other_site() {
     assert!(pages[2].text().contains("/openapi.json"));
     for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"] {
         api.get(&format!("^/docs/{file}")).expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_a_problem() {
+    let api = Api::new().await;
+    for path in ["^/docs/nothing", "^/docs/a/b", "^/docs/nothing.js", "^/redoc/nothing"] {
+        let answer = api.get(path).expect(404).await;
+        assert_eq!(answer.code(), "NOT_FOUND", "{path}");
     }
 }
 

@@ -84,8 +84,11 @@ async fn what_is_no_key_opens_nothing() {
     // Without the deployment's secret there are none.
     let without = Api::guarded().await;
     let body = r#"{"name":"a","scopes":["admin"]}"#;
-    let answer = without.post("/keys", body).token(&admin()).expect(503).await;
+    let answer = without.post("/keys", body).token(&admin()).expect(409).await;
     assert_eq!(answer.code(), "KEYS_OFF");
+    // Waiting does not help; a setting does, and the answer names it.
+    assert_eq!(answer.header("retry-after"), None);
+    assert!(answer.text().contains("`auth.key_secret`"), "{}", answer.text());
     without.get("/keys").token(secret).expect(401).await;
 }
 

@@ -47,3 +47,4 @@ mod transfers_async;
 mod transfers_moves;
 mod transfers_rights;
 mod users;
+mod wire;

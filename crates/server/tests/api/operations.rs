@@ -19,6 +19,29 @@ async fn health_names_every_system() {
 }
 
 #[tokio::test]
+async fn old_checks_find_what_they_know() {
+    let api = Api::guarded().await;
+    for path in ["/health?compat=1", "^/health?compat=true&nocache=7"] {
+        let health = api.get(path).expect(200).await.json();
+        let whole = json!({"status": "healthy", "database": "healthy", "redis": "healthy",
+                           "elasticsearch": "healthy", "kafka": "healthy"});
+        assert_eq!(health, whole, "{path}");
+    }
+    for path in ["/health?compat=0", "/health?compat=", "/health?nocache=7"] {
+        assert_eq!(api.get(path).expect(200).await.json()["redis"], "disabled", "{path}");
+    }
+    let api = Api::guarded().await;
+    api.app.store().close().await;
+    let health = api.get("/health?compat=1").expect(200).await.json();
+    let (status, database) = (&health["status"], &health["database"]);
+    assert_eq!((status, database), (&json!("unhealthy"), &json!("unhealthy")));
+    assert_eq!(
+        (&health["redis"], health.as_object().expect("members").len()),
+        (&json!("healthy"), 5)
+    );
+}
+
+#[tokio::test]
 async fn a_server_without_its_store_says_so_and_lives() {
     let api = Api::new().await;
     api.app.store().close().await;

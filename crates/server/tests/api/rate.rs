@@ -69,7 +69,8 @@ fn number(answer: &Answer, header: &str) -> u64 {
     answer.header(header).and_then(|text| text.parse().ok()).expect(header)
 }
 
-/// How the budget stands, as all five headers say it: they must agree.
+/// How the budget stands, as all five headers say it, which must agree: what is left, and when it is full
+/// by the clock, which begins at 0.
 fn standing(answer: &Answer) -> (String, u64, u64) {
     let [limit, remaining] =
         ["limit", "remaining"].map(|name| number(answer, &format!("x-ratelimit-{name}")));
@@ -240,12 +241,12 @@ async fn a_batch_is_charged_by_its_items() {
     assert_eq!((standing(&answer).1, number(&answer, "retry-after")), (1, 24));
     time.wait(&answer);
     let answer = post("ann", 5).expect(200).await;
-    assert_eq!(standing(&answer), ("user-batch-items".to_owned(), 0, 60));
+    assert_eq!(standing(&answer), ("user-batch-items".to_owned(), 0, 24 + 60));
     // The address has paid for 6, 1, 1, 1 and 5 items, and 8 have come back in time.
     let answer = post("bob", 10).expect(200).await;
-    assert_eq!(standing(&answer), ("user-batch-items".to_owned(), 0, 60));
+    assert_eq!(standing(&answer), ("user-batch-items".to_owned(), 0, 24 + 60));
     let answer = post("cid", 9).expect(429).await;
-    assert_eq!(standing(&answer), ("address-batch-items".to_owned(), 3, 51));
+    assert_eq!(standing(&answer), ("address-batch-items".to_owned(), 3, 24 + 51));
     assert_eq!(number(&answer, "retry-after"), 18);
     // What cid had paid already was given back.
     time.wait(&answer);
@@ -300,12 +301,13 @@ async fn bad_tokens_and_unknown_paths_cost_their_address() {
 #[tokio::test]
 async fn the_documentation_is_read_and_probes_are_free() {
     let (api, _) = open(|rate| rate.address.reads = 5).await;
-    for path in ["/health", "^/health", "^/livez", "/readyz", "^/metrics", "/metrics"] {
+    for path in ["^/", "/health", "^/health", "^/livez", "/readyz", "^/metrics", "/metrics"] {
         for _ in 0..6 {
             assert!(is_unlimited(&api.get(path).from(ANN).expect(200).await), "{path}");
         }
     }
-    for (left, path) in (0..5).rev().zip(["/", "/openapi.json", "/docs/", "/docs", "/redoc"]) {
+    for (left, path) in (0..5).rev().zip(["/nothing", "/openapi.json", "/docs/", "/docs", "/redoc"])
+    {
         let answer = api.get(&format!("^{path}")).from(ANN).send().await;
         assert_eq!(standing(&answer).1, left, "{path}");
     }
@@ -397,4 +399,20 @@ async fn requests_without_an_address_share_one() {
     let (api, _) = open(|rate| rate.address.reads = 1).await;
     api.get("/nowhere").expect(404).await;
     api.get("/nowhere").expect(429).await;
+}
+
+#[tokio::test]
+async fn a_budget_is_full_at_a_moment_of_unix_time() {
+    let (mut rate, _) = rate(60);
+    rate.address.reads = 2;
+    rate.clock = Clock::System(std::time::Instant::now());
+    let settings = Settings { rate: Some(rate), names: Names::Any, ..Settings::default() };
+    let api = Api::with(settings).await;
+    let now =
+        || u64::try_from(daybook_server::app::now().micros() / 1_000_000).expect("after 1970");
+    let before = now();
+    let answer = api.get("/nowhere").from(ANN).expect(404).await;
+    let full_at = number(&answer, "x-ratelimit-reset");
+    // One of two is used, and comes back in half of the window.
+    assert!((before + 30..=now() + 31).contains(&full_at), "{before} {full_at}");
 }

@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::request::Builder;
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use daybook_core::UserId;
 use daybook_server::app::{App, Auth, Settings};
 use daybook_server::auth::{self, Scope, Subject, Trust};
+use daybook_server::http::Entrance;
 use daybook_server::keyring::KeySource;
 use daybook_server::work::Settler;
 use daybook_store::{MasterKey, Masters, Options, Sealing, Store};
@@ -32,7 +32,7 @@ const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub struct Api {
     pub app: App,
-    router: Router,
+    router: Entrance,
     _place: Place,
 }
 
@@ -330,9 +330,9 @@ impl Answer {
     /// Every error has the shape that the contract promises.
     pub fn check_problem(&self) {
         if self.header("content-type") != Some("application/problem+json") {
-            // The answer of a refused batch, and of an unhealthy server, is its own.
+            // The answer of an unhealthy server is its own.
             let own = self.json();
-            assert!(own["results"].is_array() || own["status"].is_string(), "{own}");
+            assert!(own["status"].is_string(), "{own}");
             return;
         }
         let json = self.json();

@@ -25,7 +25,7 @@ use super::write;
 use crate::chain::Link;
 use crate::codec::corrupt;
 use crate::dictionary::Remembered;
-use crate::group::Backend;
+use crate::group::{Backend, ROOM_BYTES};
 use crate::seal::{DataKeys, Documents, Owners, Plan};
 use crate::{Error, Options, Result, fold};
 
@@ -40,6 +40,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(800);
 /// How often replies that are too old are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// A row that is stored as it is; longer ones are compressed.
+const ROOM_ROW_BYTES: usize = 1_024;
 /// Users whose numbers the writer remembers; about 10 MB.
 const USERS_MAX: usize = 100_000;
 
@@ -166,6 +168,21 @@ impl Writing {
             // The database that answers next may have lost what this one had.
             self.interned.words.forget();
         }
+    }
+
+    /// Fills a table that is gone before anybody sees it.
+    async fn try_room(&mut self) -> Result<()> {
+        let conn = match self.conn.take().filter(|conn| !conn.is_broken()) {
+            Some(conn) => conn,
+            None => self.connect().await?,
+        };
+        let conn = &*self.conn.insert(conn);
+        let rows = ROOM_BYTES / ROOM_ROW_BYTES;
+        conn.batch(&format!(
+            "begin; create temporary table daybook_room on commit drop as \
+             select repeat('x', {ROOM_ROW_BYTES}) as filler from generate_series(1, {rows}); rollback"
+        ))
+        .await
     }
 
     async fn connect(&self) -> Result<Conn> {
@@ -360,6 +377,19 @@ impl Backend for Writing {
     }
 
     fn idle(&mut self, _: &AtomicUsize) {}
+
+    /// What is not allowed or cannot be reached shows no space.
+    fn has_room(&mut self) -> bool {
+        let Ok(runtime) = self.runtime() else { return false };
+        runtime.block_on(async {
+            let tried = self.try_room().await;
+            if let Err(error) = &tried {
+                tracing::debug!(%error, "no space was found");
+                self.tidy_up().await;
+            }
+            tried.is_ok()
+        })
+    }
 
     fn finish(&mut self) {
         let Some((runtime, conn)) = self.runtime.clone().zip(self.conn.take()) else { return };

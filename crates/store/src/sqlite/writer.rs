@@ -1,7 +1,8 @@
 //! What group commit needs of SQLite: the writing connection and its care.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use super::Shared;
 use super::checkpoint::Checkpoint;
 use super::follow::Lease;
 use super::ring::Ring;
-use super::schema::Opened;
+use super::schema::{self, Opened};
 use super::write::{self, Interned};
-use crate::group::Backend;
+use crate::group::{Backend, ROOM_BYTES};
 use crate::seal::{Documents, Owners};
 use crate::{Error, Result};
 
@@ -36,6 +37,8 @@ pub struct Writing {
     swept: Instant,
     /// Whether the indexes may have pieces to merge.
     unmerged: bool,
+    /// A file that is there only while space is looked for.
+    room: PathBuf,
 }
 
 impl Writing {
@@ -56,6 +59,7 @@ impl Writing {
             interned: Interned::default(),
             swept: Instant::now(),
             unmerged: true,
+            room: schema::beside(path, "-room"),
         })
     }
 
@@ -150,6 +154,15 @@ impl Backend for Writing {
             }
             self.checkpoint.tend(&self.opened.conn);
         }
+    }
+
+    fn has_room(&mut self) -> bool {
+        let written = std::fs::File::create(&self.room).and_then(|mut file| {
+            file.write_all(&vec![1; ROOM_BYTES])?;
+            file.sync_all()
+        });
+        let removed = std::fs::remove_file(&self.room);
+        written.and(removed).is_ok()
     }
 
     fn finish(&mut self) {

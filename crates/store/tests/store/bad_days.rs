@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::database;
 use crate::support::{Books, Fallible, On};
 use daybook_core::Submission;
 use daybook_core::command::Action;
-use daybook_store::{Error, Options};
+use daybook_store::{Error, Options, Store};
 
 const BODY: &str = r#"{"user_id":"ana","transaction_type":"card","amount":1,
     "metadata":{"merchant_name":"Starbucks"}}"#;
@@ -174,6 +175,17 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Waits until the store says that it is not full, though nobody writes.
+pub async fn until_there_is_room(store: &dyn Store) -> Fallible<()> {
+    let looking = async {
+        while store.status().await?.is_full {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), looking).await?
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
     let Some(disk) = SmallDisk::mount(8) else {
@@ -200,12 +212,16 @@ async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
         assert!(recorded < 1_000_000, "the disk never filled");
     };
     assert!(matches!(refusal, Error::DiskFull), "{refusal:?}");
+    assert!(store.status().await?.is_full);
     assert!(record().await.is_err(), "still full");
+    assert!(store.status().await?.is_full);
     let total = async || -> Fallible<u64> {
         Ok(store.transactions(books.query("ana", &[])?).await?.total.unwrap_or(0))
     };
     assert_eq!(total().await?, recorded);
     std::fs::remove_file(&ballast)?;
+    until_there_is_room(&*store).await?;
+    assert!(!disk.path().join("daybook.db-room").exists(), "nothing is left of a look");
     record().await?;
     assert_eq!(total().await?, recorded + 100);
     store.close().await;

@@ -1,11 +1,12 @@
 //! The results of batches.
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problem, TransactionBody, TransferBody};
 
 /// One result per item, in the order of the items.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = BatchResults)]
 pub struct BatchBody {
     results: Vec<BatchItem>,
@@ -19,7 +20,7 @@ pub struct BatchBody {
 }
 
 /// What became of one item.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = BatchResult)]
 pub struct BatchItem {
     index: u32,
@@ -36,7 +37,7 @@ pub struct BatchItem {
 }
 
 /// One result per transfer, in their order.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = TransferBatchResults)]
 pub struct TransferBatchBody {
     results: Vec<TransferBatchItem>,
@@ -49,7 +50,7 @@ pub struct TransferBatchBody {
 }
 
 /// What became of one transfer.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = TransferBatchResult)]
 pub struct TransferBatchItem {
     index: u32,

@@ -14,7 +14,7 @@ pub enum AccountStatus {
     Closed,
 }
 
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(rename_all = "snake_case")]
 pub enum TransferStatus {
     Pending,
@@ -152,7 +152,7 @@ pub struct EntryBody {
 }
 
 /// A transfer between two accounts.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 #[schema(as = Transfer)]
 pub struct TransferBody {
     /// A UUID of version 7, but for opening balances.
@@ -214,7 +214,7 @@ pub struct TransferBody {
 }
 
 /// Why an attempt failed.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct TransferFailure {
     /// `temporary` and `unknown` ones are tried again, `permanent` ones are not.
     #[schema(example = "temporary")]

@@ -176,3 +176,10 @@ pub struct IfNoneMatchHeader {
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct HealthParams {
+    /// `1` answers as checks of the feed before Daybook expect.
+    compat: Option<String>,
+}

@@ -1,8 +1,9 @@
 //! What calls answer, and what they answer instead.
 
-use utoipa::{IntoResponses, ToResponse};
+use serde::Serialize;
+use utoipa::{IntoResponses, ToResponse, ToSchema};
 
-use super::{BatchBody, Problem, TransactionBody};
+use super::{BatchBody, BatchItem, Problem, TransactionBody, TransferBatchItem};
 
 /// Recorded.
 #[derive(IntoResponses)]
@@ -61,7 +62,7 @@ pub struct BatchDone(BatchBody);
      `\"user-reads\";q=6000;w=60`: `q` in `w` seconds."),
     ("X-RateLimit-Limit" = u32, description = "The same as `q`."),
     ("X-RateLimit-Remaining" = u32, description = "The same as `r`."),
-    ("X-RateLimit-Reset" = u32, description = "Seconds until the budget is full again."),
+    ("X-RateLimit-Reset" = u32, description = "When the budget is full again, in seconds of Unix time."),
 ))]
 pub struct RateLimited(Problem);
 
@@ -168,4 +169,44 @@ pub enum BodyProblems {
     #[response(status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u32, description = "Seconds.")))]
     Unavailable(Problem),
+}
+
+/// Why a batch was refused; the results are those of an atomic one.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RefusedBatch)]
+pub struct RefusedBatchBody {
+    #[serde(flatten)]
+    problem: Problem,
+    #[schema(nullable = false)]
+    results: Option<Vec<BatchItem>>,
+    #[schema(nullable = false)]
+    created: Option<u32>,
+    #[schema(nullable = false)]
+    updated: Option<u32>,
+    #[schema(nullable = false)]
+    unchanged: Option<u32>,
+    #[schema(nullable = false)]
+    ignored: Option<u32>,
+    #[schema(nullable = false)]
+    failed: Option<u32>,
+}
+
+/// Why a batch was refused; the results are those of an atomic one.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RefusedTransferBatch)]
+pub struct RefusedTransferBatchBody {
+    #[serde(flatten)]
+    problem: Problem,
+    #[schema(nullable = false)]
+    results: Option<Vec<TransferBatchItem>>,
+    #[schema(nullable = false)]
+    created: Option<u32>,
+    #[schema(nullable = false)]
+    updated: Option<u32>,
+    #[schema(nullable = false)]
+    unchanged: Option<u32>,
+    #[schema(nullable = false)]
+    ignored: Option<u32>,
+    #[schema(nullable = false)]
+    failed: Option<u32>,
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::open;
 use super::server::Server;
-use crate::bad_days::SmallDisk;
+use crate::bad_days::{SmallDisk, until_there_is_room};
 use crate::database::{self, connect};
 use crate::support::{Books, Fallible};
 use daybook_core::Submission;
@@ -62,8 +62,10 @@ async fn a_full_disk_refuses_and_recovers_by_itself() -> Fallible<()> {
     };
     assert!(matches!(refusal, Error::DiskFull), "{refusal:?}");
     assert!(matches!(record(&books).await, Err(Error::DiskFull)), "still full");
+    assert!(books.store.status().await?.is_full);
     assert_eq!(total(&books).await?, recorded);
     std::fs::remove_file(&ballast)?;
+    until_there_is_room(&*books.store).await?;
     record(&books).await?;
     assert_eq!(total(&books).await?, recorded + BATCH);
     books.verified().await?;
