@@ -23,28 +23,34 @@ pub use typo::{Nearness, Typo};
 /// between two digits belongs to the word, so that `150.00` is one.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
-    let folded = fold(text);
     let mut words = Vec::new();
-    let mut word = String::new();
-    let mut length = 0;
-    let mut chars = folded.chars().peekable();
-    while let Some(c) = chars.next() {
-        let after_digit = word.ends_with(|last: char| last.is_ascii_digit());
-        let before_digit = chars.peek().is_some_and(char::is_ascii_digit);
-        if c.is_alphanumeric() || (c == '.' && after_digit && before_digit) {
-            length += 1;
-            if length <= WORD_CHARS_MAX {
-                word.push(c);
-            }
-        } else if !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-            length = 0;
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
+    each_word(text, |word| words.push(word.to_owned()));
     words
+}
+
+/// Visits the words of a text.
+fn each_word(text: &str, mut visit: impl FnMut(&str)) {
+    let folded = fold(text);
+    let mut chars = folded.char_indices().peekable();
+    // Where the word begins, how many characters it has so far, and where it ends or is cut.
+    let mut word: Option<(usize, usize, usize)> = None;
+    let mut after_digit = false;
+    while let Some((at, c)) = chars.next() {
+        let before_digit = chars.peek().is_some_and(|(_, next)| next.is_ascii_digit());
+        if c.is_alphanumeric() || (c == '.' && after_digit && before_digit) {
+            let (_, length, end) = word.get_or_insert((at, 0, at));
+            *length += 1;
+            if *length <= WORD_CHARS_MAX {
+                *end = at + c.len_utf8();
+            }
+        } else if let Some((start, _, end)) = word.take() {
+            visit(folded.get(start..end).unwrap_or_default());
+        }
+        after_digit = c.is_ascii_digit();
+    }
+    if let Some((start, _, end)) = word {
+        visit(folded.get(start..end).unwrap_or_default());
+    }
 }
 
 /// The letters of a word that stand before its first digit, and the rest from that digit on.
@@ -111,13 +117,15 @@ impl Document {
         }
         let terms = terms_of(item);
         // What else people read, as the end of an account number that is shown masked.
-        let unknown = |word: &String| {
-            let known = fields.iter().flatten().any(|known| known.starts_with(word.as_str()));
-            !known && !names::say(word, &terms)
-        };
-        let mut shown = words(&display.title);
-        shown.extend(display.subtitle.as_deref().map(words).unwrap_or_default());
-        shown.retain(unknown);
+        let mut shown = Vec::new();
+        for text in [Some(&display.title), display.subtitle.as_ref()].into_iter().flatten() {
+            each_word(text, |word| {
+                let is_known = fields.iter().flatten().any(|known| known.starts_with(word));
+                if !is_known && !names::say(word, &terms) {
+                    shown.push(word.to_owned());
+                }
+            });
+        }
         fields.push(shown);
         fields.retain(|field| !field.is_empty());
         Self { fields, terms }

@@ -80,7 +80,9 @@ impl Typo {
     #[must_use]
     pub fn may_mean(&self, word: &str) -> bool {
         let (letters, rest) = split_letters(word);
-        rest == self.rest && matches!(self.distance(letters), Nearness::Within(_))
+        rest == self.rest
+            && letters.chars().count().abs_diff(self.letters.len()) <= self.most
+            && matches!(self.distance(letters), Nearness::Within(_))
     }
 
     /// Counts typos: a letter too many, too few, another, or two swapped neighbours (optimal
