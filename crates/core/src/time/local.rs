@@ -26,8 +26,8 @@ const NOT_ZONES: &[&str] = &["Factory", "Etc/Unknown"];
 /// What the machine calls a zone, as `localtime`, is none.
 #[must_use]
 pub fn zone(name: &str) -> Option<TimeZone> {
-    let is_zone = |other: &&str| !other.eq_ignore_ascii_case(name);
-    if name.len() > NAME_CHARS_MAX || !NOT_ZONES.iter().all(|other| is_zone(other)) {
+    let is_no_zone = NOT_ZONES.iter().any(|other| other.eq_ignore_ascii_case(name));
+    if name.len() > NAME_CHARS_MAX || is_no_zone {
         return None;
     }
     TimeZoneDatabase::bundled().get(name).ok()

@@ -117,7 +117,7 @@ fn local_date(at: i64, tz: &TimeZone) -> Date {
     let shown = |at: i64| tz.to_datetime(instant(at)).date();
     let end = instant(at + 72 * US_PER_HOUR);
     let soon = tz.following(instant(at)).map(|change| change.timestamp());
-    let soon = soon.take_while(|change| *change <= end).map(|change| change.as_microsecond());
+    let soon = soon.take_while(|change| *change <= end).map(jiff::Timestamp::as_microsecond);
     soon.map(shown).chain([shown(at)]).min().expect("a date")
 }
 
@@ -180,7 +180,10 @@ fn around(change: &Change, chance: &mut Chance) -> Vec<Item> {
     moments.into_iter().map(item).collect()
 }
 
-fn expected(items: &[&Item], tz: &TimeZone) -> Option<(u64, String, Option<(String, u64)>)> {
+/// How many items count, their sum, and the busiest day with its items.
+type Totals = (u64, String, Option<(String, u64)>);
+
+fn expected(items: &[&Item], tz: &TimeZone) -> Option<Totals> {
     let counted = || items.iter().filter(|item| item.counts());
     let mut days: BTreeMap<Date, u64> = BTreeMap::new();
     for item in counted() {
