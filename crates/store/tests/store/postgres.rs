@@ -33,7 +33,12 @@ async fn round_trip(url: &str) -> Fallible<()> {
     books.patch(id, r#"{"metadata":{"n":null}}"#).await?;
     assert_eq!(books.store.history(id).await?.len(), 2);
     let again = books.send(body).await?;
-    assert!(format!("{again:?}").starts_with("Updated"), "{again:?}");
+    assert!(format!("{again:?}").starts_with("Ignored"), "{again:?}");
+    let newer = body.replacen('{', r#"{"source_version":7,"source_updated_at":"2024-01-01","#, 1);
+    let newer = books.send(&newer).await?;
+    assert!(format!("{newer:?}").starts_with("Updated"), "{newer:?}");
+    let item = books.store.transaction(id).await?.ok_or("the item is there")?;
+    assert_eq!(item.revision.version, Some(7));
     books.account(r#"{"account_id":1,"overdraft_limit":"unlimited"}"#).await?;
     books.account(r#"{"account_id":2,"user_id":"ann"}"#).await?;
     let id = books.transfer_id();
