@@ -1,23 +1,22 @@
 //! Questions about a user's feed: what may be asked, and what an index must know to answer.
 
+mod compare;
 mod ledger;
-
-use std::cmp::Ordering;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cursor::Position;
 use crate::id::{UserId, fnv128};
-use crate::json::Json;
 use crate::limits::{
     FILTER_VALUES_MAX, METADATA_FILTERS_MAX, PAGE_OFFSET_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
 };
 use crate::money::Amount;
-use crate::search::{self, Clause, Decimal, Fact, filter_keys, fold, value_key};
+use crate::search::{self, Clause, Fact, filter_keys};
 use crate::time::{Moment, Timestamp};
 use crate::transaction::{Side, Status, TransactionType, Vocabulary};
 
+pub use compare::{Compare, CompareOp};
 pub use ledger::{AccountsQuery, EntriesQuery, TransfersQuery, Whose};
 
 /// A checked question about one user's items.
@@ -68,53 +67,6 @@ pub enum Paging {
 impl From<Fact<'_>> for Term {
     fn from(fact: Fact<'_>) -> Self {
         Self::Whole(fact.term())
-    }
-}
-
-/// A comparison with a metadata value. Numbers compare by value, texts in the form in which they
-/// are equal or not, by code point. Values of another type than the operand do not match, and what
-/// has no order is only as much as its equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compare {
-    pub path: String,
-    pub op: CompareOp,
-    pub value: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompareOp {
-    Gte,
-    Gt,
-    Lte,
-    Lt,
-}
-
-impl Compare {
-    /// Whether any value at the path compares as asked.
-    #[must_use]
-    pub fn matches(&self, metadata: &Json) -> bool {
-        let mut found = false;
-        metadata.visit(&mut |path, value| {
-            if path == self.path && !found {
-                let order = match value {
-                    Json::Number(text) => Decimal::parse(text)
-                        .zip(Decimal::parse(&self.value))
-                        .map(|(a, b)| a.cmp(&b)),
-                    Json::String(text) => Some(fold(text.trim()).cmp(&fold(self.value.trim()))),
-                    Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
-                        let equal = filter_keys(&self.value).contains(&value_key(value));
-                        equal.then_some(Ordering::Equal)
-                    }
-                };
-                found = order.is_some_and(|order| match self.op {
-                    CompareOp::Gte => order.is_ge(),
-                    CompareOp::Gt => order.is_gt(),
-                    CompareOp::Lte => order.is_le(),
-                    CompareOp::Lt => order.is_lt(),
-                });
-            }
-        });
-        found
     }
 }
 
