@@ -174,6 +174,20 @@ fn sql_is_written_in_the_store_only() {
 }
 
 #[test]
+fn advisory_locks_are_taken_by_their_names() {
+    const LIST: &str = "crates/store/src/postgres/locks.rs";
+    let mut broken = Vec::new();
+    for source in all_sources().into_iter().filter(|source| source.path != LIST) {
+        for (number, line) in source.code() {
+            if line.contains("pg_advisory") || line.contains("pg_try_advisory") {
+                broken.push(source.at(number, &format!("say which of the locks in {LIST} it is")));
+            }
+        }
+    }
+    holds("all locks of a database are in one list, so that no two share a number", &broken);
+}
+
+#[test]
 fn every_route_is_on_one_page_and_who_may_call_it_is_asked() {
     let (mut broken, mut met) = (Vec::new(), BTreeSet::new());
     for source in all_sources() {

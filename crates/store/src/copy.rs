@@ -40,13 +40,13 @@ pub struct Copied {
 pub trait Place {
     /// What tells one kind of store from another.
     const KIND: &'static str;
-    /// Begins to read one state of the books.
-    const READ: &'static str;
     /// Begins to write.
     const WRITE: &'static str;
     /// Run when all rows are there.
     const SETTLE: &'static str;
 
+    /// Begins to read one state of the books.
+    fn read() -> String;
     /// The name of the store, for messages.
     fn name(&self) -> &str;
     /// In which order the table is read.
@@ -241,7 +241,7 @@ fn done(notes: &[Note]) -> u64 {
 /// Looks at the source once more, in a state of now.
 async fn unchanged<S: Place>(source: &S, look: &Look) -> Result<()> {
     source.batch("commit").await?;
-    source.batch(S::READ).await?;
+    source.batch(&S::read()).await?;
     if Look::at(source).await? == *look {
         return Ok(());
     }

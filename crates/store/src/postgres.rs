@@ -14,6 +14,7 @@ mod follow;
 mod keys;
 mod ledger;
 mod load;
+mod locks;
 mod merge;
 pub mod param;
 mod read;

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use super::connect::Conn;
+use super::locks::Lock;
 use super::param::{Atto, Param};
 use super::target::Target;
 use super::{schema, verify};
 use crate::codec::Columns;
 use crate::copy::{Column, Kind, Place, Row, Table, Value, refused};
 use crate::{Options, Progress, Result, Verified, postings};
-
-/// The advisory lock that tells whether two URLs name the same database: the source's connection
-/// shares it for as long as it reads (`READ` says the number once more).
-const LOCK: i64 = 0x4441_5942_0003;
 
 type Array<'a> = Box<dyn Param + Send + 'a>;
 
@@ -26,7 +23,7 @@ impl Database {
     pub async fn source(url: &str) -> Result<Self> {
         let target = Target::parse(url, &Options::default())?;
         let conn = connect(&target).await?;
-        conn.batch(Self::READ).await?;
+        conn.batch(&Self::read()).await?;
         schema::require_current(&conn, &target).await?;
         schema::require_whole(&conn, &target).await?;
         Ok(Self { name: target.name, conn })
@@ -37,7 +34,7 @@ impl Database {
         let target = Target::parse(url, &Options::default())?;
         let conn = connect(&target).await?;
         conn.batch("begin").await?;
-        let free = conn.query_opt("select pg_try_advisory_xact_lock($1)", &[&LOCK]).await?;
+        let free = conn.query_opt(&Lock::CopySource.try_take(), &[]).await?;
         let is_free = free.map_or(Ok(false), |row| row.flag(0, "lock"))?;
         conn.batch("rollback").await?;
         if !is_free {
@@ -89,11 +86,6 @@ fn param(value: &Value) -> Box<dyn Param + Send + '_> {
 
 impl Place for Database {
     const KIND: &'static str = "postgres";
-    // Keys are walked by their indexes, even where nobody has counted the rows yet.
-    const READ: &'static str = "begin isolation level repeatable read read only; \
-        set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; \
-        set local enable_seqscan = off; set local jit = off; \
-        select pg_advisory_xact_lock_shared(75047461060611)";
     const WRITE: &'static str = "begin isolation level read committed; \
         set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; \
         set local jit = off";
@@ -101,6 +93,14 @@ impl Place for Database {
     const SETTLE: &'static str = "select setval(pg_get_serial_sequence('users', 'user'), \
             max(\"user\")) from users having count(*) > 0; \
         analyze users, events, transactions, statistics, words, accounts, funds, transfers, marks";
+
+    fn read() -> String {
+        // Keys are walked by their indexes, even where nobody has counted the rows yet.
+        let begin = "begin isolation level repeatable read read only; \
+            set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; \
+            set local enable_seqscan = off; set local jit = off";
+        format!("{begin}; {}", Lock::CopySource.share())
+    }
 
     fn name(&self) -> &str {
         &self.name
@@ -171,7 +171,7 @@ impl Place for Database {
     }
 
     async fn verify(&self, progress: Progress<'_>) -> Result<Verified> {
-        self.conn.batch(Self::READ).await?;
+        self.conn.batch(&Self::read()).await?;
         self.conn.batch("set local enable_seqscan = on").await?;
         let verified = verify::verify(&self.conn, None, progress).await?;
         self.conn.batch("commit").await?;

@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::connect::Conn;
+use super::locks::Lock;
 use super::target::Target;
 use crate::codec::Columns;
 use crate::seal::ring::{NewKey, RingKey, fields, require_masters, require_same};
@@ -21,8 +22,6 @@ use crate::{Error, Options, Result};
 
 /// How long questions may wait behind a cleaning that waits for others.
 const CLEAN_WAIT_MS: u32 = 500;
-/// The advisory lock that one process holds while it makes the ring.
-const LOCK: i64 = 0x4441_5942_0003;
 
 const TABLES: &str = "
     create schema if not exists daybook_keys;
@@ -87,9 +86,10 @@ pub async fn open(target: &Target, options: &Options) -> Result<Option<Ring>> {
         require_same(name, named, None)?;
         let id = Uuid::from_bytes(cipher::random()?);
         let made = format!(
-            "begin; select pg_advisory_xact_lock({LOCK}); {TABLES} \
+            "begin; {}; {TABLES} \
              insert into daybook_keys.ring select '{id}' \
-             where not exists (select 1 from daybook_keys.ring); commit"
+             where not exists (select 1 from daybook_keys.ring); commit",
+            Lock::Ring.take()
         );
         conn.batch(&made).await?;
     }

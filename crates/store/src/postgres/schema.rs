@@ -7,14 +7,12 @@ use refinery::embed_migrations;
 use super::chain;
 use super::connect::Conn;
 use super::failure::{away, describe};
+use super::locks::Lock;
 use super::target::Target;
 use crate::chain::UNLINKED;
 use crate::{Error, Result};
 
 embed_migrations!("migrations/postgres");
-
-/// The advisory lock that one process holds while it migrates.
-const LOCK: i64 = 0x4441_5942_0001;
 
 /// How often one that waits looks whether another has migrated.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -100,8 +98,7 @@ pub async fn is_there(conn: &Conn, table: &str) -> Result<bool> {
 
 /// Whether the open transaction is now the one that migrates.
 async fn is_ours(conn: &Conn) -> Result<bool> {
-    let taken = format!("select pg_try_advisory_xact_lock({LOCK})");
-    let taken = conn.query_opt(&taken, &[]).await?;
+    let taken = conn.query_opt(&Lock::Migration.try_take(), &[]).await?;
     taken.map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 

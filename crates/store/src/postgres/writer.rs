@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use super::buckets::Buckets;
 use super::connect::Conn;
 use super::load::load;
+use super::locks::Lock;
 use super::merge;
 use super::ring::{self, Ring};
 use super::target::Target;
@@ -28,8 +29,6 @@ use crate::group::Backend;
 use crate::seal::{DataKeys, Documents, Owners, Plan};
 use crate::{Error, Options, Result, fold};
 
-/// The advisory lock that one commit holds at a time.
-const LOCK: i64 = 0x4441_5942_0002;
 /// How long a commit waits for its turn, and how long a connection that died may hold the lock.
 const TURN_MAX_MS: u64 = 10_000;
 /// How long one commit may take.
@@ -72,7 +71,7 @@ impl Writing {
         ring: Option<Ring>,
         options: &Options,
     ) -> Self {
-        let lock = format!("select pg_advisory_xact_lock({LOCK})");
+        let lock = Lock::Commit.take();
         let begin = if target.keeps_settings() {
             format!("begin isolation level read committed; {lock}")
         } else {

@@ -35,7 +35,7 @@ impl File {
         }
         let lock = schema::lock(path)?;
         let conn = pool::reader(path).map_err(|error| refused(&error.to_string()))?;
-        conn.execute_batch(Self::READ)?;
+        conn.execute_batch(&Self::read())?;
         schema::require_current(&conn, path)?;
         schema::require_whole(&conn, path)?;
         Ok(Self::new(path, conn, lock))
@@ -121,9 +121,12 @@ fn bound(value: &Value, kind: Kind) -> ToSqlOutput<'_> {
 
 impl Place for File {
     const KIND: &'static str = "sqlite";
-    const READ: &'static str = "begin";
     const WRITE: &'static str = "begin immediate";
     const SETTLE: &'static str = "";
+
+    fn read() -> String {
+        "begin".to_owned()
+    }
 
     fn name(&self) -> &str {
         &self.name
