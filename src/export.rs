@@ -197,7 +197,7 @@ fn plain(error: csv::Error) -> anyhow::Error {
 }
 
 fn record(item: &Transaction) -> Vec<String> {
-    let display = item.kind().display(item);
+    let display = item.display();
     vec![
         item.id.to_string(),
         item.user_id.to_string(),
