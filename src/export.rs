@@ -231,7 +231,7 @@ pub(crate) fn unguarded(cell: &str) -> &str {
 }
 
 fn record(item: &Transaction) -> Vec<String> {
-    let display = item.kind().display(item);
+    let display = item.display();
     let optional = |value: &Option<String>| value.as_deref().map(guarded).unwrap_or_default();
     vec![
         item.id.to_string(),

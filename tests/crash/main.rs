@@ -17,5 +17,6 @@ mod overload;
 mod queued;
 mod rotation;
 mod second;
+mod shared;
 mod stop;
 mod transfers;

@@ -89,7 +89,7 @@ fn time(value: &Value) -> Timestamp {
 }
 
 /// Waits until the worker has done all that is left.
-fn nothing_waits(server: &Server) {
+pub fn nothing_waits(server: &Server) {
     let (mut client, begun) = (server.client(), Instant::now());
     let path = "/api/v1/transfers?status=pending&limit=1";
     loop {

@@ -1,9 +1,12 @@
 //! What people read about an item (its `display`): computed for every answer and never stored as
-//! the truth. The kinds under `kind/` say what their items show; here is what they share.
+//! the truth. The kinds under `kind/` say what their items show, in the words that clients sent; here is
+//! what they share, and `people` makes it fit for a screen. Events keep what was published, so what
+//! people read of an old change stays as it was, and no proof compares it.
 
 mod brands;
 mod category;
 mod merchant;
+mod people;
 
 use serde::Serialize;
 
@@ -49,9 +52,12 @@ impl Display {
     #[must_use]
     pub fn of_published(body: &str) -> Option<Self> {
         let item = Transaction::of_published(body, EventSeq::default())?;
-        Some(item.kind().display(&item))
+        Some(item.display())
     }
 }
+
+/// A middle dot between the parts of a subtitle.
+const SEPARATOR: &str = " · ";
 
 /// Joins what there is with a middle dot.
 #[must_use]
@@ -59,7 +65,7 @@ pub fn join(parts: &[Option<&str>]) -> Option<String> {
     let mut joined = String::new();
     for part in parts.iter().copied().flatten().filter(|part| !part.is_empty()) {
         if !joined.is_empty() {
-            joined.push_str(" · ");
+            joined.push_str(SEPARATOR);
         }
         joined.push_str(part);
     }

@@ -58,6 +58,8 @@ pub const SYNC_PAGE_MAX: u32 = 500;
 pub const CREATED_AT_MIN_S: i64 = -2_208_988_800;
 /// The first second after the latest `created_at` (2200-01-01): later is a typing error.
 pub const CREATED_AT_END_S: i64 = 7_258_118_400;
+/// The longest text of `display`, in characters: two lines on a phone, and no screen shows more.
+pub const DISPLAY_CHARS_MAX: usize = 120;
 /// The longest account name, in characters: a line on a statement.
 pub const ACCOUNT_NAME_CHARS_MAX: usize = 100;
 /// The longest transfer reference, in characters: the id another system gave.

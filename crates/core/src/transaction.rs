@@ -127,7 +127,7 @@ impl Serialize for Transaction {
         s.serialize_field("currency", &self.currency)?;
         s.serialize_field("amount", &Number(self.amount, self.currency))?;
         s.serialize_field("metadata", &self.metadata)?;
-        s.serialize_field("display", &self.kind().display(self))?;
+        s.serialize_field("display", &self.display())?;
         s.serialize_field("source", &self.source)?;
         s.serialize_field("external_id", &self.external_id)?;
         match &self.revision.version {

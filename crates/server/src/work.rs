@@ -2,6 +2,7 @@
 
 mod auditor;
 mod follower;
+mod lease;
 mod settler;
 mod verifier;
 

@@ -7,6 +7,7 @@ mod copy;
 mod dictionary;
 mod fold;
 mod group;
+mod lease;
 mod page;
 mod postgres;
 mod postings;
@@ -18,6 +19,7 @@ mod statistics;
 mod verify;
 
 pub use copy::{COPY_ROWS, Copied, copy};
+pub use lease::{LeaseHolder, WorkLease};
 pub use remote::{CommandSocket, RemoteError};
 pub use seal::{BadMasterKey, MasterKey, MasterStatus, Masters, RingStatus, Sealing};
 pub use sqlite::backup_file;
@@ -328,6 +330,11 @@ pub trait Store: Send + Sync {
     async fn followers(&self) -> Result<Vec<Follower>>;
     /// Forgets a follower whose lease has ended; says whether there was one.
     async fn unfollow(&self, name: String) -> Result<bool>;
+    /// Takes or keeps the lease of work. A store that only one process has open needs none.
+    async fn lease(&self, asked: WorkLease) -> Result<LeaseHolder> {
+        drop(asked);
+        Ok(LeaseHolder::Nobody)
+    }
     /// Users in the order of their names.
     async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>>;
 

@@ -12,6 +12,7 @@ pub mod copy;
 mod failure;
 mod follow;
 mod keys;
+mod lease;
 mod ledger;
 mod load;
 mod locks;
@@ -56,8 +57,8 @@ use self::writer::Writing;
 use crate::group::Writer;
 use crate::seal::{Masters, RingStatus, Seal, Sealed};
 use crate::{
-    Changes, Claim, Due, Error, Follower, LedgerVerified, List, Options, Page, Progress, Reader,
-    Result, Status, Store, Verified,
+    Changes, Claim, Due, Error, Follower, LeaseHolder, LedgerVerified, List, Options, Page,
+    Progress, Reader, Result, Status, Store, Verified, WorkLease,
 };
 
 /// How often the newest event of other processes is looked for.
@@ -274,6 +275,10 @@ impl Store for Postgres {
 
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
         follow::follow(&self.pool.write().await?, &claim).await
+    }
+
+    async fn lease(&self, asked: WorkLease) -> Result<LeaseHolder> {
+        lease::lease(&self.pool.write().await?, &asked).await
     }
 
     async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>> {

@@ -61,7 +61,8 @@ impl Parties {
         let earliest = self.earliest();
         match said {
             None => Ok(at.max(earliest)),
-            Some(said) if said > at => Err(Rejection::InFuture),
+            // What an entry has is past, also where the clock that says `at` is behind.
+            Some(said) if said > at.max(earliest) => Err(Rejection::InFuture),
             Some(said) if said < earliest => {
                 let late =
                     self.source.funds.posted.count > 0 && self.source.funds.posted_at == earliest;

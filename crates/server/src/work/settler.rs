@@ -1,6 +1,6 @@
 //! Does what waits: transfers that are to be tried, and holds whose time is over.
 //!
-//! All that must not be forgotten is in the store, and an attempt is one commit, so the settler
+//! Of all processes on a database one does it. All that must not be forgotten is in the store, and an attempt is one commit, so the settler
 //! may be killed at any point. What it keeps in memory only slows it down where a store fails.
 
 use std::collections::HashMap;
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use daybook_core::transfer::{Failure, FailureKind, Retry};
 use daybook_core::write_set::{Outcome, Verdict};
-use daybook_core::{Action, Timestamp, TransferId, TransferStatus};
-use daybook_store::Result;
+use daybook_core::{Action, EventSeq, Timestamp, TransferId, TransferStatus};
+use daybook_store::{LeaseHolder, Result};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use super::lease::{Lease, RENEW_EVERY};
 use super::{is_passing, pause};
 use crate::app::{App, chance, now};
 
@@ -20,10 +21,15 @@ use crate::app::{App, chance, now};
 const PAGE: u32 = 500;
 /// Transfers that are put off in memory at the same time; one more forgets them all.
 const PUT_OFF_MAX: usize = 1_000;
+/// How often commits of other processes are looked for: any may have left something to do.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The worker of the ledger.
 pub struct Settler {
     app: App,
+    lease: Lease,
+    /// The newest event before what is due was last looked for.
+    seen: EventSeq,
     /// Transfers that the store can neither settle nor note as failed.
     put_off: HashMap<TransferId, PutOff>,
     /// Rounds that failed in a row.
@@ -41,7 +47,8 @@ type Task = (TransferId, Action);
 impl Settler {
     #[must_use]
     pub fn new(app: App) -> Self {
-        Self { app, put_off: HashMap::new(), failed: 0 }
+        let lease = Lease::new(app.clone(), "due transfers");
+        Self { app, lease, seen: EventSeq(0), put_off: HashMap::new(), failed: 0 }
     }
 
     /// Works until it is stopped; a commit that was begun is finished.
@@ -50,15 +57,25 @@ impl Settler {
             let pause = self.round().await;
             stop.run_until_cancelled(self.rest(pause)).await;
         }
+        self.lease.release().await;
     }
 
-    /// Does what is due, and says how long there is nothing to do.
+    /// Does what is due where that is this process's work, and says how long there is nothing to do.
     async fn round(&mut self) -> Duration {
         let at = now();
-        match self.work(at).await {
+        self.seen = self.app.store().seq();
+        let worked = match self.lease.hold().await {
+            Ok(LeaseHolder::Another { .. }) => {
+                self.failed = 0;
+                return RENEW_EVERY;
+            }
+            Ok(LeaseHolder::Asker { .. } | LeaseHolder::Nobody) => self.work(at).await,
+            Err(error) => Err(error),
+        };
+        match worked {
             Ok(next) => {
                 self.failed = 0;
-                let poll = self.app.settings().ledger.poll;
+                let poll = self.app.settings().ledger.poll.min(RENEW_EVERY);
                 next.map_or(poll, |next| pause(at, next).min(poll))
             }
             Err(error) => {
@@ -81,6 +98,17 @@ impl Settler {
         tokio::select! {
             () = asleep => {}
             () = self.app.settle().notified() => {}
+            () = self.commit_of_another() => {}
+        }
+    }
+
+    /// Waits for an event that another process may have written, and only the store tells of.
+    async fn commit_of_another(&self) {
+        if !self.lease.is_shared() {
+            return std::future::pending().await;
+        }
+        while self.app.store().seq() == self.seen {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

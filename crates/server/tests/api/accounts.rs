@@ -1,5 +1,7 @@
 //! `/accounts`
 
+use daybook_core::transaction::Vocabulary;
+use daybook_core::{Action, NewTransfer, Submission, Timestamp};
 use daybook_server::auth::Scope;
 use serde_json::{Value, json};
 
@@ -339,6 +341,37 @@ async fn a_statement_is_paged_without_gap_or_repeat() {
     assert_eq!(wrong.expect(422).await.faults()[0].0, "end_date");
     let early = api.get("/accounts/2/entries?end_date=2020-01-01").expect(200).await.json();
     assert_eq!(early["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_the_log_knows_is_past_also_where_the_clock_is_behind() {
+    let api = Api::new().await;
+    api.open(1, None, "100.00").await;
+    api.open(2, None, "0").await;
+    // Another process, whose clock is an hour ahead, records a movement.
+    let ahead = Timestamp::from_micros(daybook_server::app::now().micros() + 3_600_000_000);
+    let id = daybook_server::app::new_transfer_id();
+    let body = transfer(1, 2, "40").to_string();
+    let new = NewTransfer::parse(&body, id, &Vocabulary::default()).expect("a transfer");
+    let submission = Submission::one(ahead, Action::Transfer(new));
+    let reply = api.app.store().commit(submission).await.expect("a reply");
+    assert!(reply.verdicts.iter().all(Result::is_ok), "{reply:?}");
+
+    let entries = api.get("/accounts/1/entries").expect(200).await.json();
+    let posted_at = entries["items"][0]["posted_at"].as_str().expect("a time");
+    let past = |at: &str| api.get(&format!("/accounts/1?at={at}"));
+    assert_eq!(past(posted_at).expect(200).await.json()["balance"], "60.00");
+    let after = Timestamp::from_micros(ahead.micros() + 1).to_string();
+    let future = past(&after).expect(422).await;
+    assert_eq!(future.faults(), [("at".to_owned(), "IN_FUTURE".to_owned())]);
+    // So it is for whoever says when a transfer happened.
+    let mut dated = transfer(1, 2, "1");
+    dated["created_at"] = json!(posted_at);
+    api.post("/transfers", dated.to_string()).expect(201).await;
+    dated["created_at"] = json!(after);
+    let refused = api.post("/transfers", dated.to_string()).expect(422).await;
+    assert_eq!(refused.code(), "IN_FUTURE");
+    api.prove().await;
 }
 
 #[tokio::test]

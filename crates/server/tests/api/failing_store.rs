@@ -15,8 +15,8 @@ use daybook_core::{
 };
 use daybook_server::app::{Ledger, Settings};
 use daybook_store::{
-    Changes, Claim, Difference, Due, Error, Follower, LedgerVerified, List, Page, Progress, Reader,
-    Result, Status, Store, Verified,
+    Changes, Claim, Difference, Due, Error, Follower, LeaseHolder, LedgerVerified, List, Page,
+    Progress, Reader, Result, Status, Store, Verified, WorkLease,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -130,6 +130,9 @@ impl Store for Failing {
     }
     async fn follow(&self, claim: Claim) -> Result<Option<EventSeq>> {
         self.inner.follow(claim).await
+    }
+    async fn lease(&self, asked: WorkLease) -> Result<LeaseHolder> {
+        self.inner.lease(asked).await
     }
     async fn link(&self, seq: EventSeq) -> Result<Option<[u8; 32]>> {
         self.inner.link(seq).await

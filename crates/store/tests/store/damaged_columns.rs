@@ -8,7 +8,7 @@ use crate::support::{Books, Fallible, On};
 use daybook_core::command::Action;
 use daybook_core::transfer::{Failure, FailureKind};
 use daybook_core::{KeyId, NewKey};
-use daybook_store::Claim;
+use daybook_store::{Claim, WorkLease};
 
 /// A table, a column, the rows of which it is true, and why nothing tells that it was changed.
 type Unknown = (&'static str, &'static str, &'static str, &'static str);
@@ -26,6 +26,10 @@ const UNKNOWN: &[Unknown] = &[
     ("followers", "position", ALL, "a follower alone knows how far it is"),
     ("followers", "owner", ALL, "whoever has a lease takes it without a trace"),
     ("followers", "lease_until", ALL, "as whose lease it is"),
+    ("leases", "name", ALL, "work is no part of the books"),
+    ("leases", "owner", ALL, "as the owner of a follower"),
+    ("leases", "lease_until", ALL, "as the owner of a follower"),
+    ("leases", "note", ALL, "what processes tell each other is no part of the books"),
     ("replies", "reply", ALL, "the number says in which order answers go that are too old"),
     ("replies", "scope", ALL, "a digest of a key that only its client knows"),
     ("transfers", "retry_count", TRIED, "an attempt that will be repeated is no event"),
@@ -169,6 +173,9 @@ async fn scene(on: On) -> Fallible<Books> {
         done: None,
     };
     books.store.follow(claim).await?;
+    let (name, owner) = ("sweeping".to_owned(), "somebody".to_owned());
+    let (lease, note) = (std::time::Duration::from_secs(3600), Some("done".to_owned()));
+    books.store.lease(WorkLease { name, owner, lease, note }).await?;
     Ok(books)
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use daybook_core::EventSeq;
-use daybook_store::{Claim, Follower, Store};
+use daybook_store::{Claim, Follower, LeaseHolder, Store, WorkLease};
 
 use crate::support::{Books, Fallible, On};
 
 crate::support::every_store! {
+    work_has_one_owner_at_a_time_where_processes_share_the_books,
     a_follower_has_one_owner_at_a_time,
     a_lease_that_ends_is_taken_over_from_the_last_event_that_is_done,
     a_place_only_moves_forward,
@@ -131,5 +132,30 @@ async fn places_outlive_the_process(on: On) -> Fallible<()> {
     let again = daybook_store::open(&books.url, Default::default()).await?;
     assert_eq!(claim(&*again, "two", LONG, None).await?, Some(7));
     again.close().await;
+    Ok(())
+}
+
+async fn work_has_one_owner_at_a_time_where_processes_share_the_books(on: On) -> Fallible<()> {
+    let books = Books::open(on).await?;
+    let ask = async |owner: &str, lease_s: u64, note: Option<&str>| {
+        let (name, owner) = ("sweeping".to_owned(), owner.to_owned());
+        let (lease, note) = (Duration::from_secs(lease_s), note.map(str::to_owned));
+        books.store.lease(WorkLease { name, owner, lease, note }).await
+    };
+    if on == On::Sqlite {
+        assert_eq!(ask("one", 60, None).await?, LeaseHolder::Nobody, "the file is one process's");
+        return Ok(());
+    }
+    let asker = |note: &str| LeaseHolder::Asker { note: note.to_owned() };
+    let another = |note: &str| LeaseHolder::Another { note: note.to_owned() };
+    assert_eq!(ask("one", 60, None).await?, asker(""));
+    assert_eq!(ask("two", 60, Some("mine")).await?, another(""), "only an owner leaves a note");
+    assert_eq!(ask("one", 60, Some("half done")).await?, asker("half done"));
+    assert_eq!(ask("one", 60, None).await?, asker("half done"), "a note stays");
+    assert_eq!(ask("two", 60, None).await?, another("half done"));
+    // It is given up, or has ended.
+    ask("one", 0, None).await?;
+    assert_eq!(ask("two", 60, None).await?, asker("half done"));
+    assert_eq!(ask("one", 60, None).await?, another("half done"));
     Ok(())
 }
