@@ -63,6 +63,7 @@ const COMMIT_FILES: &[&str] =
 /// books say.
 const BESIDE_COMMITS: &[(&str, &str, &str)] = &[
     ("*/follow.rs", "followers", "a follower's lease and position"),
+    ("*/lease.rs", "leases", "which process does the work that one of them does"),
     ("*/keys.rs", "api_keys", "within a commit; and when a key was last used"),
     ("*/ring.rs", "sealing", "which key is current, and which have been"),
     ("sqlite/ring.rs", "keys", "a file of its own: keys of users, wrapped"),
