@@ -30,8 +30,10 @@ pub enum SideChange {
     Unsaid,
     /// The side follows from the metadata from now on.
     Forget,
-    /// This side. It is said where the metadata says another one, so that what a client repeats as
-    /// it was read says nothing.
+    /// This side, from now on.
+    Say(Side),
+    /// An item as a client read it, perhaps changed, shows this side. One that is as it was is not
+    /// said with it, and neither is one that the metadata says.
     Show(Side),
 }
 
@@ -66,6 +68,8 @@ impl Patch {
         }
         let replaces = r.is_null("metadata");
         let forgets = r.is_null("side");
+        // What Daybook computed comes back only with an item that was read.
+        let is_read_back = r.fields.0.iter().any(|(name, _)| COMPUTED.contains(&name.as_str()));
         let mut patch = Self {
             status: r.field("status", read_status),
             amount: r.field("amount", |raw| read_amount(raw, None)),
@@ -75,7 +79,8 @@ impl Patch {
                 .or(replaces.then_some(MetadataChange::Replace(Json::Object(Vec::new())))),
             created_at: r.field("created_at", read_time),
             side: match r.field("side", read_side) {
-                Some(side) => SideChange::Show(side),
+                Some(side) if is_read_back => SideChange::Show(side),
+                Some(side) => SideChange::Say(side),
                 None if forgets => SideChange::Forget,
                 None => SideChange::Unsaid,
             },
@@ -187,6 +192,8 @@ impl Patch {
             SideChange::Show(side) if is_same && side == item.side => (side, item.side_given),
             SideChange::Unsaid if item.keeps_side() => (item.side, true),
             SideChange::Unsaid | SideChange::Forget => (follows, false),
+            SideChange::Say(side) => (side, true),
+            SideChange::Show(side) if side == item.side && !item.keeps_side() => (follows, false),
             SideChange::Show(side) => (side, item.keeps_side() || side != follows),
         }
     }

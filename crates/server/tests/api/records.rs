@@ -419,6 +419,26 @@ async fn a_side_follows_the_metadata_however_that_changes() {
 }
 
 #[tokio::test]
+async fn a_side_that_a_patch_names_stays_and_one_that_a_replacement_repeats_follows() {
+    let api = Api::new().await;
+    let path = path(&api.record(p2p("sent")).await);
+    let answer = api.call("PATCH", &path).json(r#"{"side":"debit"}"#).expect(200).await.json();
+    assert_eq!((&answer["side"], &answer["side_given"]), (&json!("debit"), &json!(true)));
+    let turned = r#"{"metadata":{"direction":"received"}}"#;
+    let answer = api.call("PATCH", &path).json(turned).expect(200).await.json();
+    assert_eq!(answer["side"], "debit");
+    for method in ["PUT", "PATCH"] {
+        let api = Api::new().await;
+        let path = self::path(&api.record(p2p("received")).await);
+        let mut item = api.get(&path).expect(200).await.json();
+        assert_eq!(item["side"], "credit");
+        item["metadata"]["direction"] = json!("sent");
+        let answer = api.call(method, &path).json(item.to_string()).expect(200).await.json();
+        assert_eq!((&answer["side"], &answer["side_given"]), (&json!("debit"), &Value::Null));
+    }
+}
+
+#[tokio::test]
 async fn a_side_can_be_said_by_patch_put_and_a_newer_version() {
     let api = Api::new().await;
     let item = api.record(p2p("sent")).await;
