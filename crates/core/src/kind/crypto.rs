@@ -97,10 +97,16 @@ impl Kind for Crypto {
     fn labels(&self) -> Vec<Label> {
         let mut labels = vec![Label::new("Crypto transaction"), Label::new("… transaction")];
         for (name, verb, _) in OPERATIONS {
-            let label = Label::new(format!("{verb} …"));
-            labels.push(label.clone().when(Condition::Is("operation", name)));
-            let by_side = label.when(Condition::Is("side", name));
-            labels.push(by_side.when(Condition::HasNot("operation")));
+            let swapped = Label::new(format!("{verb} crypto for …")).when(Condition::Has(TO_ASSET));
+            let coinless = [Label::new(format!("{verb} crypto")), swapped];
+            let coinless = coinless.map(|label| {
+                ASSET.iter().fold(label, |label, asset| label.when(Condition::HasNot(asset)))
+            });
+            for label in [Label::new(format!("{verb} …"))].into_iter().chain(coinless) {
+                labels.push(label.clone().when(Condition::Is("operation", name)));
+                let by_side = label.when(Condition::Is("side", name));
+                labels.push(by_side.when(Condition::HasNot("operation")));
+            }
         }
         labels.push(Label::new("… for …").when(Condition::Has(TO_ASSET)));
         labels

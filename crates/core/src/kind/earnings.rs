@@ -52,7 +52,11 @@ impl Kind for Earnings {
     }
 
     fn labels(&self) -> Vec<Label> {
-        vec![Label::new("Earnings"), Label::new("… from …").when(Condition::Has(PAYER))]
+        let from_payer = Label::new("Earnings from …").when(Condition::Has(PAYER));
+        let unnamed =
+            WHAT.iter().fold(from_payer, |label, what| label.when(Condition::HasNot(what)));
+        let from = Label::new("… from …").when(Condition::Has(PAYER));
+        vec![Label::new("Earnings"), unnamed, from]
     }
 
     fn side(&self, _metadata: &Json) -> Side {

@@ -15,6 +15,7 @@ crate::support::every_store! {
     every_word_that_is_shown_finds_its_item,
     a_word_finds_every_word_that_begins_with_it,
     an_answer_says_when_a_search_means_too_many_words,
+    a_title_in_quotes_finds_its_item,
     a_changed_item_is_found_by_what_it_is_now,
     books_without_letters_of_words_with_digits_get_them,
 }
@@ -355,6 +356,30 @@ async fn an_answer_says_when_a_search_means_too_many_words(on: On) -> Fallible<(
     for whole in ["\"coupling\"", "other"] {
         let page = books.store.transactions(books.query("ana", &[("search_query", whole)])?);
         assert!(!page.await?.is_cut, "{whole}");
+    }
+    Ok(())
+}
+
+async fn a_title_in_quotes_finds_its_item(on: On) -> Fallible<()> {
+    let books = Books::open(on).await?;
+    for (kind, metadata, title) in [
+        ("earnings", r#"{"payer":"Acme Bank"}"#, "Earnings from Acme Bank"),
+        ("earnings", r#"{"payer":"Acme","source":"interest"}"#, "Interest from Acme"),
+        ("crypto", r#"{"operation":"buy"}"#, "Bought crypto"),
+        ("crypto", r#"{"operation":"buy","asset":"BTC"}"#, "Bought BTC"),
+        ("crypto", r#"{"operation":"swap","to_asset":"ETH"}"#, "Swapped crypto for ETH"),
+        ("crypto", r#"{"side":"sell"}"#, "Sold crypto"),
+        ("withdrawal", r#"{"bank_name":"Chase"}"#, "Withdrawal to Chase"),
+        ("p2p", r#"{"direction":"received","peer_name":"Ana Lima"}"#, "From Ana Lima"),
+    ] {
+        let body = format!(
+            r#"{{"user_id":"ana","transaction_type":"{kind}","amount":1,"metadata":{metadata}}}"#
+        );
+        let id = books.record(&body).await?;
+        let item = books.store.transaction(id).await?.ok_or("not there")?;
+        assert_eq!(item.display().title, title);
+        let quoted = format!("\"{title}\"");
+        assert_eq!(books.ids("ana", &[("search_query", &quoted)]).await?, [id], "{title}");
     }
     Ok(())
 }
