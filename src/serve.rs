@@ -96,7 +96,7 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
 /// where the file's folder takes none.
 pub fn command_socket(config: &Config) -> Option<CommandSocket> {
     let file = daybook_store::file_of(&config.store).filter(|_| config.command_socket)?;
-    match CommandSocket::beside(file) {
+    match CommandSocket::beside(&file) {
         Ok(socket) => {
             tracing::info!(path = %socket.path().display(), "commands reach the store by a socket");
             Some(socket)

@@ -302,6 +302,25 @@ fn a_client_of_another_version_is_told_and_left() {
 }
 
 #[test]
+fn a_link_to_the_file_reaches_the_server_that_holds_it() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("daybook.db", folder.path("link.db")).unwrap();
+    std::fs::create_dir(folder.path("other")).unwrap();
+    std::os::unix::fs::symlink("../link.db", folder.path("other/far.db")).unwrap();
+    let server = Server::start(&folder, &[]);
+    for (place, link) in ["sqlite:link.db", "sqlite:other/far.db"].iter().enumerate() {
+        let user = format!("user-{place}");
+        folder.ok(&["seed", "--count", "20", "--user", &user, "--store", link]);
+        let feed = server.get(&format!("/api/v1/transactions?user_id={user}&page_size=1"));
+        assert!(feed.contains("\"total\":20"), "{feed}");
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--store", link];
+        let ran = folder.run(&serve);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("daybook.db' is already open in another"), "{ran:?}");
+    }
+}
+
+#[test]
 fn garbage_hurts_nobody() {
     let folder = Folder::new();
     let server = Server::start(&folder, &[]);

@@ -30,7 +30,7 @@ use crate::rate::Rate;
 use crate::work::{Audit, Looks};
 
 /// Compressed bodies that are decoded at the same time; the others wait.
-const DECODINGS_MAX: usize = 8;
+const DECODINGS_MAX: usize = 2;
 
 /// Who may call.
 #[derive(Clone)]

@@ -387,6 +387,9 @@ pub trait Store: Send + Sync {
     async fn close(&self);
 }
 
+/// Links that are followed to a file; more are a circle.
+const LINKS_MAX: usize = 40;
+
 /// The URL of a store without user, password and options, for messages.
 #[must_use]
 pub fn public_name(url: &str) -> String {
@@ -399,10 +402,17 @@ pub fn masked(url: &str) -> String {
     if url.starts_with("sqlite:") { url.to_owned() } else { postgres::masked(url) }
 }
 
-/// The file of a store that is one.
+/// The file of a store that is one. Where a link leads to a file, this is the file: its lock and its
+/// socket stand beside it, whatever name it is opened by.
 #[must_use]
-pub fn file_of(url: &str) -> Option<&Path> {
-    url.strip_prefix("sqlite:").filter(|path| !path.is_empty()).map(Path::new)
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:").filter(|path| !path.is_empty())?;
+    let mut path = PathBuf::from(path);
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+    }
+    Some(path)
 }
 
 /// Reaches the store of a server on this machine that holds the file; `None` when no server
@@ -412,7 +422,7 @@ pub fn file_of(url: &str) -> Option<&Path> {
 /// When the server cannot be talked to, as when it is of another version.
 pub async fn connect(url: &str) -> Result<Option<Arc<dyn Store>>> {
     let Some(path) = file_of(url) else { return Ok(None) };
-    let remote = remote::Remote::connect(path).await?;
+    let remote = remote::Remote::connect(&path).await?;
     Ok(remote.map(|remote| Arc::new(remote) as Arc<dyn Store>))
 }
 
@@ -421,17 +431,16 @@ pub async fn connect(url: &str) -> Result<Option<Arc<dyn Store>>> {
 /// # Errors
 /// When the URL names no store, or the file is another process's, read-only, damaged or newer.
 pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
-    match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => {
-            if options.replica.is_some() {
-                return Err(Error::BadReplica { reason: "only postgres:// has replicas".into() });
-            }
-            let path = PathBuf::from(path);
-            // Migrating and recovering a file take as long as they take.
-            let opening = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(&path, options));
-            let opened = opening.await.map_err(|error| Error::Driver(Box::new(error)))?;
-            Ok(Arc::new(opened?))
+    if let Some(path) = file_of(url) {
+        if options.replica.is_some() {
+            return Err(Error::BadReplica { reason: "only postgres:// has replicas".into() });
         }
+        // Migrating and recovering a file take as long as they take.
+        let opening = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(&path, options));
+        let opened = opening.await.map_err(|error| Error::Driver(Box::new(error)))?;
+        return Ok(Arc::new(opened?));
+    }
+    match url.split_once(':') {
         Some(("postgres" | "postgresql", place)) if place.starts_with("//") => {
             Ok(Arc::new(postgres::Postgres::open(url, options).await?))
         }

@@ -120,15 +120,22 @@ impl Pipe {
 
     /// Waits for a message; the answer is its length. `None` when the other end has gone.
     async fn next(&mut self, bytes_max: usize) -> io::Result<Option<usize>> {
-        if self.reader.fill_buf().await?.is_empty() {
-            return Ok(None);
-        }
+        Ok(if self.begins().await? { Some(self.length(bytes_max).await?) } else { None })
+    }
+
+    /// Waits until a message begins; not so when the other end has gone.
+    async fn begins(&mut self) -> io::Result<bool> {
+        Ok(!self.reader.fill_buf().await?.is_empty())
+    }
+
+    /// Reads the length of a message.
+    async fn length(&mut self, bytes_max: usize) -> io::Result<usize> {
         let length = usize::try_from(self.reader.read_u32_le().await?).unwrap_or(usize::MAX);
         if length > bytes_max {
             let reason = format!("a message of {length} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        Ok(Some(length))
+        Ok(length)
     }
 
     /// Reads the rest of a message. What has not arrived takes no memory.

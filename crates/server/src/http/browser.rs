@@ -34,9 +34,10 @@ const TOLD: [(HeaderName, HeaderValue); 5] = [
 
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-const ASKED: [HeaderName; 10] = [
+const ASKED: [HeaderName; 11] = [
     header::AUTHORIZATION,
     API_KEY,
+    header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,

@@ -136,9 +136,11 @@ impl Rest {
         };
         let length = body.size_hint().exact();
         if self.is_multiplexed {
-            // Dropping it ends the stream, not the connection.
+            // Dropping it ends the stream; some clients then forget the answer that they have.
             if length.is_none_or(|length| length <= REST_BYTES_MAX) {
                 readers.read(body, REST_BYTES_MAX);
+            } else {
+                readers.linger(body);
             }
             return Connection::Stays;
         }

@@ -1,6 +1,7 @@
 //! What a connection carries: answers that come before the body, the next request after them, and what is
 //! no HTTP. All of it over real sockets.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use daybook_server::app::{Auth, Settings};
@@ -518,6 +519,34 @@ async fn after_early_refusals_an_http_2_connection_goes_on() {
     let request = http::Request::get("http://localhost/livez").body(()).expect("a request");
     let (answer, _) = client.send_request(request, true).expect("sent");
     assert_eq!(answer.await.expect("an answer").status(), 200);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_body_of_http_2_that_is_too_large_is_read_so_that_its_answer_is_heard() {
+    let server = server(Settings::default()).await;
+    let (client, _working) = h2(server.connect().await).await;
+    let mut client = client.ready().await.expect("ready");
+    let bytes = 5 * 1024 * 1024;
+    for path in ["/api/v1/transactions", "/api/v1/nothing"] {
+        let request = http::Request::post(format!("http://localhost{path}"))
+            .header("content-type", "application/json")
+            .header("content-length", bytes);
+        let (answer, mut body) =
+            client.send_request(request.body(()).expect("a request"), false).expect("sent");
+        let mut left = bytes;
+        while left > 0 {
+            body.reserve_capacity(left.min(64 * 1024));
+            let capacity = poll_fn(|context| body.poll_capacity(context));
+            let capacity = timeout(PATIENCE, capacity).await.expect("in time");
+            let part = capacity.expect("the stream goes on").expect("it is not reset").min(left);
+            left -= part;
+            body.send_data(vec![b' '; part].into(), left == 0).expect("it is not reset");
+        }
+        let answer = timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
+        assert!([413, 404].contains(&answer.status().as_u16()), "{path}: {answer:?}");
+        client = client.ready().await.expect("the connection stays");
+    }
     server.end().await;
 }
 

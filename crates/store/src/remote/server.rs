@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +28,8 @@ const BACKLOG: u32 = 64;
 const GREETING_TIME: Duration = Duration::from_secs(10);
 /// How long the rest of a request may take after its beginning has come.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take to read an answer.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// A request of more bytes takes one of the places for large ones before it is read.
 const LARGE_BYTES: usize = 1024 * 1024;
 /// Large requests that may be in memory at once; the others wait unread.
@@ -99,7 +102,7 @@ impl CommandSocket {
         drop(file);
         drop(listener);
         connections.close();
-        if tokio::time::timeout(LEAVING_TIME, connections.wait()).await.is_err() {
+        if timeout(LEAVING_TIME, connections.wait()).await.is_err() {
             tracing::warn!(commands = connections.len(), "commands do not take their answers");
         }
     }
@@ -115,7 +118,7 @@ struct Conversation {
 
 impl Conversation {
     async fn run(mut self) -> io::Result<()> {
-        let client = tokio::time::timeout(GREETING_TIME, self.pipe.greet()).await??;
+        let client = timeout(GREETING_TIME, self.pipe.greet()).await??;
         if client != greeting() {
             // Our own greeting has told the client.
             return Ok(());
@@ -128,8 +131,7 @@ impl Conversation {
             let Some((request, place)) = request? else { return Ok(()) };
             let answer = match request {
                 Err(error) => {
-                    self.pipe.writer.write_all(&failed(error)).await?;
-                    return Ok(());
+                    return self.answer(&failed(error)).await;
                 }
                 Ok(Request::Verify) => match self.verify().await? {
                     Some(answer) => answer,
@@ -138,14 +140,17 @@ impl Conversation {
                 Ok(request) => call(&*self.store, request).await,
             };
             drop(place);
-            self.pipe.writer.write_all(&answer).await?;
+            self.answer(&answer).await?;
         }
+    }
+
+    async fn answer(&mut self, message: &[u8]) -> io::Result<()> {
+        timeout(ANSWER_TIME, self.pipe.writer.write_all(message)).await?
     }
 
     /// Says that the request that may be under way is not begun.
     async fn leave(&mut self) -> io::Result<()> {
-        let leaving = framed(ANSWER_BYTES_MAX, |out| Answer::Leaving.encode(out));
-        self.pipe.writer.write_all(&leaving.map_err(io::Error::other)?).await
+        self.answer(&leaving()?).await
     }
 
     /// Waits for a request, and for a place where it is a large one; `None` when the client has
@@ -153,13 +158,16 @@ impl Conversation {
     async fn request(
         &mut self,
     ) -> io::Result<Option<(Result<Request>, Option<OwnedSemaphorePermit>)>> {
-        let Some(length) = self.pipe.next(REQUEST_BYTES_MAX).await? else { return Ok(None) };
+        if !self.pipe.begins().await? {
+            return Ok(None);
+        }
+        let length = timeout(REQUEST_TIME, self.pipe.length(REQUEST_BYTES_MAX)).await??;
         let place = if length > LARGE_BYTES {
             Arc::clone(&self.large).acquire_owned().await.ok()
         } else {
             None
         };
-        let message = tokio::time::timeout(REQUEST_TIME, self.pipe.rest(length)).await??;
+        let message = timeout(REQUEST_TIME, self.pipe.rest(length)).await??;
         Ok(Some((Input::whole(&message).map_err(Error::from), place)))
     }
 
@@ -176,7 +184,7 @@ impl Conversation {
         let verified = loop {
             tokio::select! {
                 verified = &mut verifying => break verified,
-                () = self.stop.cancelled() => break Err(Error::Closed),
+                () = self.stop.cancelled() => return leaving().map(Some),
                 // The client has nothing to say meanwhile, so it has gone.
                 _ = reader.fill_buf() => return Ok(None),
                 _ = every.tick() => {
@@ -191,6 +199,10 @@ impl Conversation {
         writer.write_all(&progressed(last)?).await?;
         Ok(Some(done(&*self.store, verified)))
     }
+}
+
+fn leaving() -> io::Result<Vec<u8>> {
+    framed(ANSWER_BYTES_MAX, |out| Answer::Leaving.encode(out)).map_err(io::Error::other)
 }
 
 fn progressed((done, all): (u64, u64)) -> io::Result<Vec<u8>> {
