@@ -74,6 +74,10 @@ impl Importer {
         state: &State,
         from: Place,
     ) -> anyhow::Result<Option<Batch>> {
+        if rows.place() != from {
+            let (read, begun) = (rows.place().line, from.line);
+            bail!("internal error: the batch after line {begun} was to be read after line {read}");
+        }
         let (offset, run) = (from.offset.to_le_bytes(), state.run.into_bytes());
         let scope = fingerprint(&[b"import", &run, &offset]);
         let key = IdempotencyKey { scope, fingerprint: 0 };
