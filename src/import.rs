@@ -542,4 +542,27 @@ mod tests {
         assert!(run.next(&mut rows, &AtomicBool::new(false), elsewhere).is_err());
         closed(&run).await;
     }
+
+    #[tokio::test]
+    async fn two_imports_of_the_same_ids_at_once_record_each_once() {
+        let (folder, args) = file_of_ten();
+        let row = |number: u32| {
+            format!(
+                "{{\"id\":\"0190a5b2-0000-7000-8000-{number:012}\",\"user_id\":\"ann\",\
+                 \"transaction_type\":\"card\",\"amount\":1}}\n"
+            )
+        };
+        std::fs::write(&args.file, (1..=2).map(row).collect::<String>()).unwrap();
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        let mut rows_of_other = Rows::open(&args.file, None, None).unwrap();
+        let (go, top) = (AtomicBool::new(false), Place::default());
+        let batch = run.next(&mut rows, &go, top).unwrap().unwrap();
+        run.state.run = daybook_server::app::new_id().0;
+        let other = run.next(&mut rows_of_other, &go, top).unwrap().unwrap();
+        let (first, second) = (run.importer.commit(batch), run.importer.commit(other));
+        let (first, second) = (first.await.unwrap().counts, second.await.unwrap().counts);
+        closed(&run).await;
+        assert_eq!(first.created + second.created, 2);
+        assert_eq!(first.unchanged + second.unchanged, 2);
+    }
 }
