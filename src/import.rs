@@ -39,6 +39,7 @@ use crate::signal::Terminate;
 use batch::{Batch, Importer};
 use check::Checker;
 use fernet::Fernet;
+use lines::Place;
 use mapping::Mapping;
 use preview::Preview;
 use rejects::Rejects;
@@ -156,7 +157,8 @@ pub async fn run(args: Args, settings: &Settings) -> anyhow::Result<ExitCode> {
         previews: Vec::new(),
         shows_metadata,
     };
-    let result = run.all(&mut rows, &args).await;
+    let stop = stop_signal()?;
+    let result = run.all(&mut rows, &args, &stop).await;
     if let Some(store) = &run.importer.store {
         store.close().await;
     }
@@ -264,25 +266,19 @@ struct Run {
 }
 
 impl Run {
-    async fn all(&mut self, rows: &mut Rows, args: &Args) -> anyhow::Result<()> {
+    async fn all(&mut self, rows: &mut Rows, args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
         let length = std::fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
         let bar = progress_bytes("importing", length);
-        let stop = stop_signal()?;
         if let Some(path) = &self.state_path {
             self.state.save(path)?;
         }
-        self.go_on(rows, &stop, &bar)?;
+        self.go_on(rows, stop, &bar)?;
         // While one batch is committed, the next one is read and checked.
-        let begin = self.state.place();
-        let mut batch = self.importer.read(rows, &mut self.repeats, &self.state, begin)?;
+        let mut batch = self.next(rows, stop, self.state.place())?;
         while let Some(current) = batch {
             let end = current.end;
             let committing = self.importer.commit(current);
-            batch = if stop.load(Ordering::Relaxed) {
-                None
-            } else {
-                self.importer.read(rows, &mut self.repeats, &self.state, end)?
-            };
+            batch = self.next(rows, stop, end)?;
             let committed = committing.await?;
             self.take(committed)?;
             bar.set_position(self.state.offset);
@@ -298,7 +294,21 @@ impl Run {
         Ok(())
     }
 
+    /// The batch that begins at a place; `None` at the end of the file, and when the import stops.
+    fn next(
+        &mut self,
+        rows: &mut Rows,
+        stop: &AtomicBool,
+        from: Place,
+    ) -> anyhow::Result<Option<Batch>> {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.importer.read(rows, &mut self.repeats, &self.state, from)
+    }
+
     /// Reads the rows that an earlier run took or rejected again, so that their names are known.
+    /// When it stops on the way, the rows that are read next are not new.
     fn go_on(
         &mut self,
         rows: &mut Rows,
@@ -439,4 +449,120 @@ fn stop_signal() -> anyhow::Result<Arc<AtomicBool>> {
         told.store(true, Ordering::Relaxed);
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_core::EventSeq;
+
+    use super::*;
+
+    /// A file of ten rows without names: only the place tells which of them were recorded.
+    fn file_of_ten() -> (tempfile::TempDir, Args) {
+        let folder = tempfile::tempdir().unwrap();
+        let args = Args {
+            file: folder.path().join("items.ndjson"),
+            mapping: None,
+            user: None,
+            state: None,
+            restart: false,
+            rejects: None,
+            fernet_key_file: None,
+            fernet_field: Vec::new(),
+            batch: 2,
+            dry_run: false,
+            json: true,
+        };
+        let row = |amount: u32| {
+            format!("{{\"user_id\":\"ann\",\"transaction_type\":\"card\",\"amount\":{amount}}}\n\n")
+        };
+        std::fs::write(&args.file, (1..=10).map(row).collect::<String>()).unwrap();
+        (folder, args)
+    }
+
+    /// An import of a folder's file into a folder's store, as it begins or goes on.
+    async fn begun(folder: &Path, args: &Args) -> (Run, Rows) {
+        let url = format!("sqlite:{}", folder.join("daybook.db").display());
+        let store = daybook_store::open(&url, daybook_store::Options::default()).await.unwrap();
+        let (state, _) = begin(args, "").unwrap();
+        let vocabulary = Vocabulary::default();
+        let checker = Checker { vocabulary, user: None, kind: None, fernet: None };
+        let run = Run {
+            rejects: Some(Rejects::open(args.rejects_path(), state.rejects_bytes).unwrap()),
+            state_path: args.state_path(),
+            state,
+            importer: Importer { store: Some(store), checker, opening: None },
+            repeats: Repeats::new(folder),
+            previews: Vec::new(),
+            shows_metadata: true,
+        };
+        (run, Rows::open(&args.file, None, None).unwrap())
+    }
+
+    async fn closed(run: &Run) {
+        run.importer.store.as_ref().unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn an_import_that_is_stopped_while_it_finds_its_place_stays_where_it_was() {
+        let (folder, args) = file_of_ten();
+        let state_path = args.state_path().unwrap();
+
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        for _ in 0..2 {
+            let place = run.state.place();
+            let batch = run.next(&mut rows, &AtomicBool::new(false), place).unwrap().unwrap();
+            let committed = run.importer.commit(batch).await.unwrap();
+            run.take(committed).unwrap();
+        }
+        closed(&run).await;
+        let before = std::fs::read(&state_path).unwrap();
+
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        let stopped = run.all(&mut rows, &args, &AtomicBool::new(true)).await.unwrap_err();
+        closed(&run).await;
+        let sentence = "stopped after line 7; the same command goes on from there";
+        assert_eq!(stopped.to_string(), sentence);
+        assert_eq!(std::fs::read(&state_path).unwrap(), before);
+
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        run.all(&mut rows, &args, &AtomicBool::new(false)).await.unwrap();
+        assert_eq!((run.state.counts.rows, run.state.counts.created), (10, 10));
+        let store = run.importer.store.as_ref().unwrap();
+        let created = store.events(EventSeq(0), 100).await.unwrap().len();
+        closed(&run).await;
+        assert_eq!(created, 10);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_read_at_its_own_place_only() {
+        let (folder, args) = file_of_ten();
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        let elsewhere = Place { offset: 1, line: 1 };
+        assert!(run.next(&mut rows, &AtomicBool::new(false), elsewhere).is_err());
+        closed(&run).await;
+    }
+
+    #[tokio::test]
+    async fn two_imports_of_the_same_ids_at_once_record_each_once() {
+        let (folder, args) = file_of_ten();
+        let row = |number: u32| {
+            format!(
+                "{{\"id\":\"0190a5b2-0000-7000-8000-{number:012}\",\"user_id\":\"ann\",\
+                 \"transaction_type\":\"card\",\"amount\":1}}\n"
+            )
+        };
+        std::fs::write(&args.file, (1..=2).map(row).collect::<String>()).unwrap();
+        let (mut run, mut rows) = begun(folder.path(), &args).await;
+        let mut rows_of_other = Rows::open(&args.file, None, None).unwrap();
+        let (go, top) = (AtomicBool::new(false), Place::default());
+        let batch = run.next(&mut rows, &go, top).unwrap().unwrap();
+        run.state.run = daybook_server::app::new_id().0;
+        let other = run.next(&mut rows_of_other, &go, top).unwrap().unwrap();
+        let (first, second) = (run.importer.commit(batch), run.importer.commit(other));
+        let (first, second) = (first.await.unwrap().counts, second.await.unwrap().counts);
+        closed(&run).await;
+        assert_eq!(first.created + second.created, 2);
+        assert_eq!(first.unchanged + second.unchanged, 2);
+    }
 }

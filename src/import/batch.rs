@@ -1,16 +1,12 @@
 //! Rows by the thousand: checked, committed in one go, and each accounted for.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use daybook_core::command::ExternalKey;
 use daybook_core::transaction::Vocabulary;
-use daybook_core::write_set::Outcome;
-use daybook_core::{
-    Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission, TransactionId,
-};
+use daybook_core::write_set::{Outcome, Verdict};
+use daybook_core::{Action, IdempotencyKey, NewAccount, NewTransaction, Rejection, Submission};
 use daybook_server::app;
 use daybook_server::fingerprint::fingerprint;
 use daybook_store::Store;
@@ -19,7 +15,7 @@ use super::check::{Checked, Checker};
 use super::lines::Place;
 use super::opening::{Opened, Opening, is_on_terms};
 use super::preview::Preview;
-use super::repeats::{Repeat, Repeats};
+use super::repeats::Repeats;
 use super::rows::{Row, Rows};
 use super::state::{Counts, State};
 
@@ -74,6 +70,10 @@ impl Importer {
         state: &State,
         from: Place,
     ) -> anyhow::Result<Option<Batch>> {
+        if rows.place() != from {
+            let (read, begun) = (rows.place().line, from.line);
+            bail!("internal error: the batch after line {begun} was to be read after line {read}");
+        }
         let (offset, run) = (from.offset.to_le_bytes(), state.run.into_bytes());
         let scope = fingerprint(&[b"import", &run, &offset]);
         let key = IdempotencyKey { scope, fingerprint: 0 };
@@ -105,7 +105,7 @@ impl Importer {
         Ok((batch.counts.rows > 0).then_some(batch))
     }
 
-    /// Checks a row; the second is why it is refused if the store has a record of its name.
+    /// Checks a row; the second is why it is refused if an earlier row of its name was taken.
     fn check(
         &self,
         line: u64,
@@ -116,11 +116,8 @@ impl Importer {
             Ok(checked) => checked,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        Ok(match repeats.check(line, &checked)? {
-            Repeat::No => Ok((checked, None)),
-            Repeat::IfTaken(rejection) => Ok((checked, Some(rejection))),
-            Repeat::Refused(rejection) => Err(rejection),
-        })
+        let repeat = repeats.check(line, &checked)?;
+        Ok(Ok((checked, repeat)))
     }
 
     /// Remembers the name of a row that an earlier run took or rejected.
@@ -165,16 +162,15 @@ async fn commit(
     };
     batch.counts.opened += opened.count;
     let (mut actions, mut sent) = (Vec::new(), Vec::new());
-    let mut ids = HashSet::new();
-    for row in rows {
-        match prepare(store, row.checked, &opened, &mut ids).await? {
+    for Good { line, raw, checked, repeat } in rows {
+        let known = Known::of(&checked);
+        match prepare(store, checked, &opened).await? {
             Ok(Some(action)) => {
-                let (line, raw, repeat) = (row.line, row.raw, row.repeat);
-                sent.push(Sent { line, raw, account: account(&action), repeat });
+                sent.push(Sent { line, raw, known, repeat });
                 actions.push(action);
             }
             Ok(None) => batch.counts.unchanged += 1,
-            Err(rejection) => batch.reject(row.line, rejection, row.raw),
+            Err(rejection) => batch.reject(line, rejection, raw),
         }
     }
     if actions.is_empty() {
@@ -183,75 +179,160 @@ async fn commit(
     let submission = Submission { at: app::now(), key: Some(batch.key), atomic: false, actions };
     let reply = store.commit(submission).await?;
     if reply.replayed && reply.verdicts.len() != sent.len() {
-        // An interruption cut off the answer; since then some ids were found to be here.
+        // An interruption cut off the answer; since then other rows of the batch are to be sent.
         batch.counts.unchanged += u64::try_from(sent.len())?;
         return Ok(batch);
     }
     if reply.verdicts.len() != sent.len() {
         bail!("the store answered {} of {} rows", reply.verdicts.len(), sent.len());
     }
-    for (verdict, Sent { line, raw, account, repeat }) in reply.verdicts.into_iter().zip(sent) {
-        let is_taken = matches!(
-            &verdict,
-            Ok(Outcome::Unchanged(_)) | Err(Rejection::DuplicateReference { .. })
-        );
-        if let Some(repeat) = repeat.filter(|_| is_taken) {
-            batch.reject(line, repeat, raw);
-            continue;
-        }
-        match (verdict, account) {
-            (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
-            (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
-            (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
-            (Ok(Outcome::Ignored(_)), _) => batch.counts.ignored += 1,
-            (Err(Rejection::KeyReused), _) => {
-                bail!("the file changed while it was imported; begin again with --restart")
-            }
-            (Err(Rejection::AccountExists { .. }), Some(new))
-                if is_on_terms(store, &new).await? =>
-            {
-                batch.counts.unchanged += 1;
-            }
-            (Err(rejection), _) => batch.reject(line, rejection, raw),
-        }
+    let mut verdicts = reply.verdicts;
+    send_by_name(store, batch.key, &mut verdicts, &sent).await?;
+    for (verdict, row) in verdicts.into_iter().zip(sent) {
+        book(store, &mut batch, verdict, row).await?;
     }
     Ok(batch)
+}
+
+/// Counts a row that was sent, or rejects it.
+async fn book(
+    store: &dyn Store,
+    batch: &mut Batch,
+    verdict: Verdict,
+    row: Sent,
+) -> anyhow::Result<()> {
+    let Sent { line, raw, known, repeat } = row;
+    if let Some(repeat) = repeat.filter(|_| is_contradicted(&verdict)) {
+        batch.reject(line, repeat, raw);
+        return Ok(());
+    }
+    if known.is_earlier_than(&verdict) {
+        batch.counts.unchanged += 1;
+        return Ok(());
+    }
+    match (verdict, known) {
+        (Ok(Outcome::Created(_)), _) => batch.counts.created += 1,
+        (Ok(Outcome::Updated(_)), _) => batch.counts.updated += 1,
+        (Ok(Outcome::Unchanged(_) | Outcome::Deleted(_)), _) => batch.counts.unchanged += 1,
+        (Ok(Outcome::Ignored(_)), _) => batch.counts.ignored += 1,
+        (Err(Rejection::KeyReused), _) => {
+            bail!("the file changed while it was imported; begin again with --restart")
+        }
+        (Err(Rejection::AccountExists { .. }), Known::Account(new))
+            if is_on_terms(store, &new).await? =>
+        {
+            batch.counts.unchanged += 1;
+        }
+        (Err(rejection), _) => batch.reject(line, rejection, raw),
+    }
+    Ok(())
+}
+
+/// Sends items again whose `source` and `external_id` name an item with another id, or whose own id
+/// was deleted: the name decides, whatever id they had.
+async fn send_by_name(
+    store: &dyn Store,
+    key: IdempotencyKey,
+    verdicts: &mut [Verdict],
+    sent: &[Sent],
+) -> anyhow::Result<()> {
+    let mut key = key;
+    let (mut actions, mut answers) = (Vec::new(), Vec::new());
+    for (verdict, row) in verdicts.iter_mut().zip(sent) {
+        let Known::ByName(new) = &row.known else {
+            continue;
+        };
+        let is_for_its_id = match &*verdict {
+            Err(Rejection::RecordConflict(conflict)) => conflict.differ == ["id"],
+            Err(Rejection::Deleted { .. }) => true,
+            _ => false,
+        };
+        if is_for_its_id {
+            let (scope, line) = (key.scope.to_le_bytes(), row.line.to_le_bytes());
+            key.scope = fingerprint(&[b"by name", &scope, &line]);
+            let (id, id_given) = (app::new_id(), false);
+            actions.push(Action::Record(NewTransaction { id, id_given, ..new.clone() }));
+            answers.push(verdict);
+        }
+    }
+    if actions.is_empty() {
+        return Ok(());
+    }
+    let submission = Submission { at: app::now(), key: Some(key), atomic: false, actions };
+    let reply = store.commit(submission).await?;
+    if reply.verdicts.len() != answers.len() {
+        bail!("the store answered {} of {} rows", reply.verdicts.len(), answers.len());
+    }
+    for (answer, verdict) in answers.into_iter().zip(reply.verdicts) {
+        *answer = verdict;
+    }
+    Ok(())
 }
 
 /// A row that was sent to the store.
 struct Sent {
     line: u64,
     raw: Vec<u8>,
-    /// The account that it opens.
-    account: Option<NewAccount>,
+    known: Known,
     repeat: Option<Rejection>,
 }
 
-fn account(action: &Action) -> Option<NewAccount> {
-    if let Action::Open(new) = action { Some(new.clone()) } else { None }
+/// By which name the store knows a row, with what is needed to judge its answer.
+enum Known {
+    /// An item with an id of its own, and a `source` and `external_id` that decide.
+    ByName(NewTransaction),
+    /// An item that nothing but its id names; the version from which it was exported.
+    ById(Option<u32>),
+    /// An item with a `source` and `external_id` only, or without any name.
+    Item,
+    Account(NewAccount),
+    Transfer,
 }
 
-/// What a row asks of the store; `None` when the store has it already.
+impl Known {
+    fn of(checked: &Checked) -> Self {
+        match checked {
+            Checked::Item(_) => Self::Item,
+            Checked::Exported { new, .. } if new.external_key().is_some() => {
+                Self::ByName(new.clone())
+            }
+            Checked::Exported { version, .. } => Self::ById(*version),
+            Checked::Account(new) => Self::Account(new.clone()),
+            Checked::Transfer(_) | Checked::Shown { .. } => Self::Transfer,
+        }
+    }
+
+    /// Whether the item has gone on since the row was exported from it, and stays as it is.
+    fn is_earlier_than(&self, verdict: &Verdict) -> bool {
+        let stored = match verdict {
+            Ok(Outcome::Ignored(recorded)) => Some(recorded.version),
+            Err(Rejection::RecordConflict(conflict)) => conflict.stored.version,
+            _ => None,
+        };
+        let Self::ById(Some(exported)) = self else {
+            return false;
+        };
+        stored.is_some_and(|stored| *exported < stored)
+    }
+}
+
+/// Whether the store holds something else than the row says.
+fn is_contradicted(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Ok(Outcome::Ignored(_))
+            | Err(Rejection::RecordConflict(_) | Rejection::DuplicateReference { .. })
+    )
+}
+
+/// The change that a row asks for; `None` when the store has it already.
 async fn prepare(
     store: &dyn Store,
     checked: Checked,
     opened: &Opened,
-    ids: &mut HashSet<TransactionId>,
 ) -> anyhow::Result<Result<Option<Action>, Rejection>> {
     Ok(match checked {
-        Checked::Item(new) => Ok(Some(Action::Record(new))),
-        Checked::Exported { mut new, version } => match own_id(store, &new, version, ids).await? {
-            OwnId::Free => Ok(Some(Action::Record(new))),
-            OwnId::Earlier => Ok(None),
-            OwnId::ByName => {
-                new.id = app::new_id();
-                Ok(Some(Action::Record(new)))
-            }
-            OwnId::ById => {
-                new.id_given = true;
-                Ok(Some(Action::Record(new)))
-            }
-        },
+        Checked::Item(new) | Checked::Exported { new, .. } => Ok(Some(Action::Record(new))),
         Checked::Shown { id, transfer } => {
             match store.transaction(id).await?.and_then(|item| item.transfer_id) {
                 Some(known) if known == transfer => Ok(None),
@@ -266,36 +347,5 @@ async fn prepare(
                 None => Ok(Some(Action::Transfer(new))),
             }
         }
-    })
-}
-
-/// What the id of a row means here.
-enum OwnId {
-    Free,
-    /// The item has gone on since the row was exported from it.
-    Earlier,
-    /// Its source and external id decide, whatever id it had.
-    ByName,
-    /// An item has it; the rules of records that come again decide.
-    ById,
-}
-
-async fn own_id(
-    store: &dyn Store,
-    new: &NewTransaction,
-    version: Option<u32>,
-    ids: &mut HashSet<TransactionId>,
-) -> anyhow::Result<OwnId> {
-    let is_first = ids.insert(new.id);
-    let name: Option<ExternalKey> = new.external_key();
-    let known = store.transaction(new.id).await?;
-    let is_earlier = known.as_ref().is_some_and(|known| {
-        known.user_id == new.user_id && version.is_some_and(|version| version < known.version)
-    });
-    Ok(match (known, name) {
-        (None, _) if is_first => OwnId::Free,
-        (_, Some(_)) => OwnId::ByName,
-        (Some(_), None) if is_earlier => OwnId::Earlier,
-        (_, None) => OwnId::ById,
     })
 }

@@ -92,6 +92,7 @@ impl Checker {
             return Ok(Checked::Shown { id, transfer });
         }
         let mut new = parse(&own, id.unwrap_or_else(app::new_id))?;
+        new.id_given = id.is_some();
         if version.is_some() {
             // Every exported item shows its side; only some were told it.
             let kind = daybook_core::kind::of(new.transaction_type);

@@ -105,7 +105,7 @@ impl DateFormat {
 /// Says why the text is no moment, and names it as `shown`.
 pub fn moment(text: &str, shown: &str, dates: &Dates) -> Result<String, String> {
     if dates.formats.is_empty() {
-        return match local_text(text).filter(|_| dates.tz != TimeZone::UTC) {
+        return match local_text(text) {
             Some(Local::Date(date)) => start_of(date, shown, &dates.tz),
             Some(Local::Time(at)) => instant(at, shown, &dates.tz).map(|at| at.to_string()),
             None => Ok(text.to_owned()),
@@ -320,6 +320,7 @@ mod tests {
         for (text, expected) in [
             ("2024-07-05", "2024-07-04T22:00:00Z"),
             ("2024-07-05T10:00:00", "2024-07-05T08:00:00Z"),
+            ("2024-07-05T10:00", "2024-07-05T08:00:00Z"),
             ("2024-07-05 10:00:00.5", "2024-07-05T08:00:00.5Z"),
             ("2024-03-31T02:30:00", "'2024-03-31T02:30:00' does not exist in Europe/Madrid"),
             // The API reads or refuses these.
@@ -333,7 +334,15 @@ mod tests {
             let said = shown(text, &dates(&[], "Europe/Madrid"));
             assert!(said.starts_with(expected), "{text}: {said}");
         }
-        assert_eq!(shown("2024-07-05", &dates(&[], "UTC")), "2024-07-05");
+        // UTC is a zone as any other.
+        for (text, expected) in [
+            ("2024-07-05", "2024-07-05T00:00:00Z"),
+            ("2024-07-05T10:00", "2024-07-05T10:00:00Z"),
+            ("2024-07-05 10:00:00.5", "2024-07-05T10:00:00.5Z"),
+            ("2024-07-05T10:00:00-07:00", "2024-07-05T10:00:00-07:00"),
+        ] {
+            assert_eq!(shown(text, &dates(&[], "UTC")), expected, "{text}");
+        }
         // A day that a zone left out.
         let said = shown("2011-12-30", &dates(&["%F"], "Pacific/Apia"));
         assert!(said.starts_with("'2011-12-30' does not exist in Pacific/Apia"), "{said}");

@@ -1,8 +1,8 @@
 //! Names that repeat inside one file. A later row must not replace an earlier one of the same file
 //! unless it says that it is newer, because an id that several records share is no id.
 //!
-//! Memory is bounded: up to [`MEMORY_MAX`] names are held in memory (some 30 MB), more go to a hash
-//! table in an unlinked file beside the input, 40 bytes a slot. An import that goes on after an
+//! Memory is bounded: up to [`MEMORY_MAX`] names are held in memory (some 35 MB), more go to a hash
+//! table in an unlinked file beside the input, 48 bytes a slot. An import that goes on after an
 //! interruption reads the rows before its place again and so knows their names.
 
 use std::collections::HashMap;
@@ -12,7 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use daybook_core::canonical::canonical_items;
 use daybook_core::id::fnv128;
+use daybook_core::json::Json;
 use daybook_core::{
     AccountId, Currency, NewTransaction, NewTransfer, Rejection, Status, Timestamp,
 };
@@ -24,7 +26,7 @@ use super::check::Checked;
 const MEMORY_MAX: usize = 400_000;
 /// Slots of a new table.
 const SLOTS_MIN: u64 = 1 << 20;
-const SLOT_BYTES: usize = 40;
+const SLOT_BYTES: usize = 48;
 const SLOT_LENGTH: u64 = SLOT_BYTES as u64;
 /// Slots that one read takes.
 const WINDOW: usize = 16;
@@ -34,19 +36,21 @@ const WINDOW: usize = 16;
 struct Seen {
     /// Never 0.
     line: u64,
-    /// A hash of what the row says.
+    /// A hash of what the row says, but for its time.
     content: u64,
+    created_at: Option<Timestamp>,
     /// A hash of how new the row says that it is; 0 where it does not.
     revision: u32,
     is_pending: bool,
 }
 
-/// Whether a row has the name of an earlier row of its file and says something else.
-pub enum Repeat {
-    No,
-    Refused(Rejection),
-    /// To be refused when the store has a record of this name.
-    IfTaken(Rejection),
+impl Seen {
+    /// Whether a row says something else than an earlier one; a time that it leaves out is no other
+    /// time.
+    fn contradicts(self, earlier: Self) -> bool {
+        let is_other_time = self.created_at.is_some() && self.created_at != earlier.created_at;
+        self.content != earlier.content || is_other_time
+    }
 }
 
 pub struct Repeats {
@@ -67,38 +71,34 @@ impl Repeats {
         Self { memory_max, memory: HashMap::new(), table: None, folder }
     }
 
-    /// Remembers the name of a row, and says when an earlier row of the file has it.
+    /// Remembers the name of a row. The answer is why the row is refused where an earlier row of the
+    /// file has its name, says something else and was taken; the store knows whether it was.
     ///
     /// # Errors
     /// When the table cannot be read or written.
-    pub fn check(&mut self, line: u64, checked: &Checked) -> anyhow::Result<Repeat> {
-        let (name, content, revision, is_pending) = match checked {
+    pub fn check(&mut self, line: u64, checked: &Checked) -> anyhow::Result<Option<Rejection>> {
+        let (name, content, created_at, revision, is_pending) = match checked {
             Checked::Item(new) | Checked::Exported { new, .. } => {
                 let own_id = matches!(checked, Checked::Exported { .. });
                 let is_pending = new.status == Status::Pending;
-                (Name::of(new, own_id), item_content(new), revision(new), is_pending)
+                let name = Name::of(new, own_id);
+                (name, item_content(new), new.created_at, revision(new), is_pending)
             }
-            Checked::Transfer(new) => (Name::of_transfer(new), transfer_content(new), 0, false),
+            Checked::Transfer(new) => {
+                (Name::of_transfer(new), transfer_content(new), new.created_at, 0, false)
+            }
             // An account opens once: the ledger refuses a repeat, and what shows a transfer is no
             // record of its own.
-            Checked::Shown { .. } | Checked::Account(_) => return Ok(Repeat::No),
+            Checked::Shown { .. } | Checked::Account(_) => return Ok(None),
         };
         let Some(name) = name else {
-            return Ok(Repeat::No);
+            return Ok(None);
         };
-        let now = Seen { line, content, revision, is_pending };
+        let now = Seen { line, content, created_at, revision, is_pending };
         let moves_on = matches!(name, Name::External { .. });
         let verdict =
             self.verdict(name.key(), now, moves_on).context("looking for repeated ids")?;
-        Ok(match verdict {
-            Ok(()) => Repeat::No,
-            Err(earlier) => {
-                let refusal = name.refusal(line, earlier);
-                // The ledger may have refused the earlier transfer, and then takes this one.
-                let is_transfer = matches!(name, Name::Reference { .. });
-                if is_transfer { Repeat::IfTaken(refusal) } else { Repeat::Refused(refusal) }
-            }
-        })
+        Ok(verdict.err().map(|earlier| name.refusal(line, earlier)))
     }
 
     /// Takes a row, or answers the line that has its name already. What says how new it is or moves
@@ -111,7 +111,7 @@ impl Repeats {
         let says_how_new = now.revision != 0 && now.revision != seen.revision;
         if says_how_new || (moves_on && seen.is_pending && !now.is_pending) {
             self.put(key, now)?;
-        } else if seen.content != now.content {
+        } else if now.contradicts(seen) {
             return Ok(Err(seen.line));
         }
         Ok(Ok(()))
@@ -208,9 +208,8 @@ impl<'a> Name<'a> {
     }
 }
 
-/// A hash of all that an item says of itself.
+/// A hash of all that an item says of itself, but for its time.
 fn item_content(new: &NewTransaction) -> u64 {
-    let at = new.created_at.map(|at| at.micros().to_le_bytes());
     folded(fnv128(&[
         new.transaction_type.name().as_bytes(),
         new.product.as_bytes(),
@@ -218,24 +217,26 @@ fn item_content(new: &NewTransaction) -> u64 {
         new.side.name().as_bytes(),
         new.currency.code().as_bytes(),
         &new.amount.atto().to_le_bytes(),
-        new.metadata.to_string().as_bytes(),
-        at.as_ref().map_or(&[][..], |at| &at[..]),
+        &meaning(&new.metadata),
     ]))
 }
 
 fn transfer_content(new: &NewTransfer) -> u64 {
-    let times = [new.created_at, new.execute_at].map(|at| at.map_or(0, Timestamp::micros));
-    let [created_at, execute_at] = times.map(i64::to_le_bytes);
+    let execute_at = new.execute_at.map_or(0, Timestamp::micros).to_le_bytes();
     let currency = new.currency;
     folded(fnv128(&[
         &new.destination.0.to_le_bytes(),
         &new.amount.atto().to_le_bytes(),
         currency.as_ref().map_or("", Currency::code).as_bytes(),
-        new.metadata.to_string().as_bytes(),
+        &meaning(&new.metadata),
         &[u8::from(new.hold), u8::from(new.queued)],
-        &created_at,
         &execute_at,
     ]))
+}
+
+/// The order of keys and the form of numbers say nothing.
+fn meaning(metadata: &Json) -> Vec<u8> {
+    canonical_items([metadata.to_string().as_str()])
 }
 
 fn folded(hash: u128) -> u64 {
@@ -327,12 +328,19 @@ impl Table {
     }
 }
 
+const IS_PENDING: u8 = 1;
+const HAS_TIME: u8 = 2;
+
 fn written(key: u128, seen: Seen) -> [u8; SLOT_BYTES] {
+    let Seen { line, content, created_at, revision, is_pending } = seen;
+    let pending = if is_pending { IS_PENDING } else { 0 };
+    let time = if created_at.is_some() { HAS_TIME } else { 0 };
     let parts = key.to_le_bytes().into_iter();
-    let parts = parts.chain(seen.line.to_le_bytes()).chain(seen.content.to_le_bytes());
-    let parts = parts.chain(seen.revision.to_le_bytes());
+    let parts = parts.chain(line.to_le_bytes()).chain(content.to_le_bytes());
+    let parts = parts.chain(created_at.map_or(0, Timestamp::micros).to_le_bytes());
+    let parts = parts.chain(revision.to_le_bytes()).chain([pending | time]);
     let mut slot = [0; SLOT_BYTES];
-    for (to, from) in slot.iter_mut().zip(parts.chain([u8::from(seen.is_pending)])) {
+    for (to, from) in slot.iter_mut().zip(parts) {
         *to = from;
     }
     slot
@@ -343,10 +351,18 @@ fn read(slot: &[u8]) -> Option<(u128, Seen)> {
     let (key, rest) = slot.split_first_chunk()?;
     let (line, rest) = rest.split_first_chunk()?;
     let (content, rest) = rest.split_first_chunk()?;
-    let (line, content) = (u64::from_le_bytes(*line), u64::from_le_bytes(*content));
+    let (micros, rest) = rest.split_first_chunk()?;
     let (revision, rest) = rest.split_first_chunk()?;
-    let (revision, is_pending) = (u32::from_le_bytes(*revision), rest.first() == Some(&1));
-    let seen = Seen { line, content, revision, is_pending };
+    let flags = rest.first()?;
+    let (line, content) = (u64::from_le_bytes(*line), u64::from_le_bytes(*content));
+    let micros = Some(i64::from_le_bytes(*micros)).filter(|_| flags & HAS_TIME != 0);
+    let seen = Seen {
+        line,
+        content,
+        created_at: micros.map(Timestamp::from_micros),
+        revision: u32::from_le_bytes(*revision),
+        is_pending: flags & IS_PENDING != 0,
+    };
     (line > 0).then_some((u128::from_le_bytes(*key), seen))
 }
 
@@ -357,11 +373,11 @@ mod tests {
     use super::*;
 
     fn seen(line: u64, content: u64, is_pending: bool) -> Seen {
-        Seen { line, content, revision: 0, is_pending }
+        Seen { line, content, created_at: None, revision: 0, is_pending }
     }
 
     fn marked(line: u64, content: u64, revision: u32) -> Seen {
-        Seen { line, content, revision, is_pending: false }
+        Seen { line, content, created_at: None, revision, is_pending: false }
     }
 
     #[test]
@@ -392,6 +408,15 @@ mod tests {
             assert_eq!(take(5, seen(21, 1, true)), Ok(()));
             assert_eq!(take(5, seen(22, 2, false)), Err(21));
             assert_eq!(take(5, marked(23, 2, 1)), Ok(()));
+            // A time that is left out is no other time.
+            let timed = |line, micros| Seen {
+                created_at: Some(Timestamp::from_micros(micros)),
+                ..seen(line, 1, false)
+            };
+            assert_eq!(take(6, timed(24, 0)), Ok(()));
+            assert_eq!(take(6, seen(25, 1, false)), Ok(()));
+            assert_eq!(take(6, timed(26, 0)), Ok(()));
+            assert_eq!(take(6, timed(27, 1)), Err(24));
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file stays");
     }
@@ -402,7 +427,7 @@ mod tests {
         #[test]
         fn a_table_remembers_what_a_map_does(
             rows in prop::collection::vec(
-                (0_u128..400, 1_u64.., any::<u64>(), any::<u32>(), any::<bool>()),
+                (0_u128..400, 1_u64.., any::<u64>(), any::<Option<i64>>(), any::<u32>(), any::<bool>()),
                 0..600,
             ),
             slots in 2_u64..64,
@@ -410,11 +435,12 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut table = Table::make(folder.path(), slots).unwrap();
             let mut map = HashMap::new();
-            for (key, line, content, revision, is_pending) in rows {
+            for (key, line, content, micros, revision, is_pending) in rows {
                 // Keys far apart and keys that collide.
                 let key = if key % 2 == 0 { key } else { key << 100 };
                 prop_assert_eq!(table.get(key).unwrap(), map.get(&key).copied());
-                let seen = Seen { line, content, revision, is_pending };
+                let created_at = micros.map(Timestamp::from_micros);
+                let seen = Seen { line, content, created_at, revision, is_pending };
                 table.put(key, seen).unwrap();
                 map.insert(key, seen);
             }

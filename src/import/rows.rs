@@ -27,7 +27,13 @@ pub struct Row {
     pub end: Place,
 }
 
-pub enum Rows {
+pub struct Rows {
+    source: Source,
+    /// The place after the row that was read last.
+    place: Place,
+}
+
+enum Source {
     Ndjson(Lines<Reader>),
     Mapped {
         records: Records<Reader>,
@@ -72,7 +78,7 @@ impl Rows {
         fernet: Option<Fernet>,
     ) -> anyhow::Result<Self> {
         let Some(mapping) = mapping else {
-            return Ok(Self::Ndjson(Lines::new(reader, Place::default())));
+            return Ok(Source::Ndjson(Lines::new(reader, Place::default())).into());
         };
         let mut records = Records::new(reader, Place::default(), mapping.format);
         let header = match &mapping.names {
@@ -80,18 +86,38 @@ impl Rows {
             None => header(&mut records, &mapping)?,
         };
         let converter = Box::new(Converter::new(mapping, header, fernet)?);
-        Ok(Self::Mapped { records, converter })
+        Ok(Source::Mapped { records, converter }.into())
     }
 
     fn own(reader: Reader) -> anyhow::Result<Self> {
         let mut records = Records::new(reader, Place::default(), own::FORMAT);
         let header = records.next()?.and_then(|header| OwnColumns::of_header(&header.raw));
         let columns = header.context("reading the header of an export")?;
-        Ok(Self::Own { records, columns })
+        Ok(Source::Own { records, columns }.into())
+    }
+
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// The next row that is not blank; `None` at the end.
     pub fn next(&mut self) -> anyhow::Result<Option<Row>> {
+        let row = self.source.next()?;
+        if let Some(row) = &row {
+            self.place = row.end;
+        }
+        Ok(row)
+    }
+}
+
+impl From<Source> for Rows {
+    fn from(source: Source) -> Self {
+        Self { source, place: Place::default() }
+    }
+}
+
+impl Source {
+    fn next(&mut self) -> anyhow::Result<Option<Row>> {
         match self {
             Self::Ndjson(lines) => loop {
                 let Some(line) = lines.next()? else {

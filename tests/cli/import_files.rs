@@ -13,6 +13,10 @@ every_store! {
     of_an_id_that_repeats_the_newest_row_stays_where_rows_say_how_new_they_are,
     a_csv_of_an_export_brings_every_text_back,
     an_exported_line_keeps_its_id_whatever_computed_fields_it_has,
+    lines_that_mean_the_same_are_no_repeats,
+    a_line_is_no_repeat_of_one_that_the_store_refused,
+    an_id_that_was_deleted_or_is_anothers_is_not_taken,
+    a_name_decides_whatever_id_its_row_has,
 }
 
 fn data(name: &str) -> Vec<u8> {
@@ -560,4 +564,229 @@ fn fernet_opens_a_column_before_its_value_map_applies() {
     assert_eq!(item["user_id"], "u-ann@example.org");
     assert_eq!((&item["transaction_type"], &item["side"]), (&json!("earnings"), &json!("credit")));
     assert_eq!(item["metadata"]["peer"], "ann@example.org");
+}
+
+/// An item of ann with more fields, or others.
+fn item_with(more: &Value) -> String {
+    let mut item = json!({ "user_id": "ann", "transaction_type": "card", "amount": "3.00" });
+    item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format!("{item}\n")
+}
+
+fn uuid(number: u32) -> String {
+    format!("0190a5b2-0000-7000-8000-{number:012}")
+}
+
+/// The lines that are rejected and why, in order.
+fn rejected(folder: &Folder, file: &str) -> Vec<(u64, String)> {
+    let mut found: Vec<(u64, String)> =
+        rejects(folder, file).into_iter().map(|(line, code, _)| (line, code)).collect();
+    found.sort();
+    found
+}
+
+fn lines_that_mean_the_same_are_no_repeats(on: On) {
+    let names =
+        [r#""source":"bank","external_id":"1""#.to_owned(), format!(r#""id":"{}""#, uuid(1))];
+    let row = |name: &str, rest: &str| {
+        format!(r#"{{"user_id":"ann","transaction_type":"card","amount":"3.00",{name},{rest}}}"#)
+    };
+    for batch in ["100", "1"] {
+        let folder = Folder::on(on);
+        let mut file = Vec::new();
+        for name in &names {
+            file.extend([
+                row(
+                    name,
+                    r#""created_at":"2024-03-05T10:00:00Z","metadata":{"a":1,"b":{"x":1.50,"y":[2]}}"#,
+                ),
+                row(
+                    name,
+                    r#""metadata":{"b":{"y":[2.0],"x":15e-1},"a":1.0},"created_at":"2024-03-05T11:00:00+01:00""#,
+                ),
+                row(name, r#""metadata":{"b":{"y":[2],"x":1.5},"a":1}"#),
+                row(name, r#""metadata":{"b":{"y":[3],"x":1.5},"a":1}"#),
+                row(
+                    name,
+                    r#""created_at":"2024-03-05T10:00:01Z","metadata":{"a":1,"b":{"x":1.5,"y":[2]}}"#,
+                ),
+            ]);
+        }
+        folder.write("items.ndjson", file.join("\n"));
+        let summary = folder.json(&["import", "items.ndjson", "--json", "--batch", batch]);
+        assert_eq!(counts(&summary), [10, 2, 0, 4, 4], "{summary}");
+        let repeated = [4, 5, 9, 10].map(|line| (line, "REPEATED_ID".to_owned()));
+        assert_eq!(rejected(&folder, "items.ndjson"), repeated);
+        // Transfers too.
+        let transfer = |rest: &str| {
+            format!(
+                r#"{{"source_account_id":1,"destination_account_id":2,"amount":"1","reference":"r",{rest}}}"#
+            )
+        };
+        let file = [
+            r#"{"account_id":1,"user_id":"ann","overdraft_limit":"unlimited"}"#.to_owned(),
+            r#"{"account_id":2,"user_id":"bob"}"#.to_owned(),
+            transfer(r#""created_at":"2024-03-05T10:00:00Z","metadata":{"a":1,"b":2}"#),
+            transfer(r#""metadata":{"b":2.0,"a":1}"#),
+            transfer(r#""metadata":{"b":3,"a":1}"#),
+        ];
+        folder.write("ledger.ndjson", file.join("\n"));
+        let summary = folder.json(&["import", "ledger.ndjson", "--json", "--batch", batch]);
+        assert_eq!(counts(&summary), [5, 3, 0, 1, 1], "{summary}");
+        assert_eq!(rejected(&folder, "ledger.ndjson"), [(5, "REPEATED_ID".to_owned())]);
+    }
+}
+
+fn a_line_is_no_repeat_of_one_that_the_store_refused(on: On) {
+    let time = "2024-03-05T10:00:00Z";
+    for name in [json!({ "source": "bank", "external_id": "1" }), json!({ "id": uuid(1) })] {
+        let row = |amount: &str| {
+            let mut row = json!({ "amount": amount, "created_at": time });
+            row.as_object_mut().unwrap().extend(name.as_object().unwrap().clone());
+            item_with(&row)
+        };
+        for batch in ["100", "1"] {
+            let folder = Folder::on(on);
+            folder.write("first.ndjson", row("3.00"));
+            folder.ok(&["import", "first.ndjson"]);
+            folder.write("second.ndjson", [row("4.00"), row("3.00")].concat());
+            let summary = folder.json(&["import", "second.ndjson", "--json", "--batch", batch]);
+            assert_eq!(counts(&summary), [2, 0, 0, 1, 1], "{summary}");
+            assert_eq!(rejected(&folder, "second.ndjson"), [(1, "RECORD_CONFLICT".to_owned())]);
+        }
+    }
+    let folder = Folder::on(on);
+    let accounts = concat!(
+        "{\"account_id\":1,\"user_id\":\"ann\",\"overdraft_limit\":\"unlimited\"}\n",
+        "{\"account_id\":2,\"user_id\":\"bob\"}\n",
+    );
+    let transfer = |amount: &str| {
+        let transfer = json!({ "source_account_id": 1, "destination_account_id": 2,
+                               "amount": amount, "reference": "r" });
+        format!("{transfer}\n")
+    };
+    folder.write("first.ndjson", [accounts.to_owned(), transfer("3")].concat());
+    folder.ok(&["import", "first.ndjson"]);
+    folder.write("second.ndjson", [transfer("4"), transfer("3")].concat());
+    let summary = folder.json(&["import", "second.ndjson", "--json"]);
+    assert_eq!(counts(&summary), [2, 0, 0, 1, 1], "{summary}");
+    assert_eq!(rejected(&folder, "second.ndjson"), [(1, "DUPLICATE_REFERENCE".to_owned())]);
+}
+
+fn an_id_that_was_deleted_or_is_anothers_is_not_taken(on: On) {
+    let folder = Folder::on(on);
+    let named = json!({ "id": uuid(3), "source": "bank", "external_id": "3" });
+    let rows = [
+        json!({ "id": uuid(1) }),
+        json!({ "id": uuid(2), "user_id": "bob" }),
+        named.clone(),
+        // Another's within the same file.
+        json!({ "id": uuid(2) }),
+    ];
+    folder.write("items.ndjson", rows.iter().map(item_with).collect::<String>());
+    let summary = folder.json(&["import", "items.ndjson", "--json"]);
+    assert_eq!(counts(&summary), [4, 3, 0, 0, 1], "{summary}");
+    assert_eq!(rejected(&folder, "items.ndjson"), [(4, "ID_TAKEN".to_owned())]);
+    let before = folder.ok(&["export", "--user", "bob"]);
+    folder.ok(&["export", "--user", "ann", "-o", "ann.ndjson"]);
+    folder.ok(&["clean", "--user", "ann", "--yes"]);
+
+    let rows = [
+        json!({ "id": uuid(1) }),
+        json!({ "id": uuid(1), "user_id": "bob" }),
+        json!({ "id": uuid(2) }),
+        json!({ "id": uuid(3), "user_id": "bob", "source": "bank", "external_id": "3" }),
+    ];
+    folder.write("items.ndjson", rows.iter().map(item_with).collect::<String>());
+    let ran = folder.run(&["import", "items.ndjson", "--json"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let codes = ["TRANSACTION_DELETED", "ID_TAKEN", "ID_TAKEN", "ID_TAKEN"];
+    let codes: Vec<(u64, String)> = (1..).zip(codes.map(str::to_owned)).collect();
+    assert_eq!(rejected(&folder, "items.ndjson"), codes);
+    assert_eq!(folder.ok(&["export"]), before);
+    // So is what was exported before; what has another name is recorded under another id.
+    assert_eq!(counts(&folder.json(&["import", "ann.ndjson", "--json"])), [2, 1, 0, 0, 1]);
+    assert_eq!(counts(&folder.json(&["import", "ann.ndjson", "--json"])), [2, 0, 0, 1, 1]);
+    let items = lines(&folder.ok(&["export", "--user", "ann"]));
+    assert_eq!((items.len(), &items[0]["external_id"]), (1, &json!("3")));
+    assert_ne!(items[0]["id"], json!(uuid(3)));
+    // Without its id a row is recorded anew.
+    folder.write("items.ndjson", item_with(&json!({})));
+    assert_eq!(counts(&folder.json(&["import", "items.ndjson", "--json"])), [1, 1, 0, 0, 0]);
+    folder.ok(&["verify"]);
+}
+
+fn a_name_decides_whatever_id_its_row_has(on: On) {
+    let folder = Folder::on(on);
+    let row = |id: Option<u32>, name: &str, more: Value| {
+        let mut row = json!({ "id": id.map(uuid), "source": "bank", "external_id": name,
+                              "created_at": "2024-03-05T10:00:00Z" });
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item_with(&row)
+    };
+    let none = || json!({});
+    folder.write(
+        "first.ndjson",
+        [row(None, "1", none()), row(None, "2", none()), row(Some(3), "3", none())].concat(),
+    );
+    folder.ok(&["import", "first.ndjson"]);
+    let ids = |folder: &Folder| {
+        let items = lines(&folder.ok(&["export"])).into_iter();
+        let mut ids: Vec<_> =
+            items.map(|item| (item["external_id"].to_string(), item["id"].clone())).collect();
+        ids.sort_by(|a, b| a.0.cmp(&b.0));
+        ids
+    };
+    let before = ids(&folder);
+    let rows = [
+        row(Some(11), "1", none()),
+        row(Some(12), "2", json!({ "source_version": 2, "amount": "4.00" })),
+        row(Some(13), "3", json!({ "amount": "5.00" })),
+        row(Some(14), "4", none()),
+        // The id is that of another record.
+        row(Some(3), "5", none()),
+        row(Some(12), "6", none()),
+    ];
+    folder.write("second.ndjson", rows.concat());
+    let import = ["import", "second.ndjson", "--json"];
+    let summary = folder.json(&import);
+    assert_eq!(counts(&summary), [6, 2, 1, 1, 2], "{summary}");
+    let conflicts = [3, 5].map(|line| (line, "RECORD_CONFLICT".to_owned()));
+    assert_eq!(rejected(&folder, "second.ndjson"), conflicts);
+    let after = ids(&folder);
+    assert_eq!(after[..3], before);
+    let new = [("\"4\"", 14), ("\"6\"", 12)];
+    assert_eq!(after[3..], new.map(|(name, id)| (name.to_owned(), json!(uuid(id)))));
+    // The sentence is about the content, not about the id.
+    let (_, _, sentence) = &rejects(&folder, "second.ndjson")[0];
+    assert!(sentence.starts_with("this record is known with another `amount`"), "{sentence}");
+    assert_eq!(counts(&folder.json(&import)), [6, 0, 0, 4, 2]);
+}
+
+#[test]
+fn two_imports_of_the_same_ids_at_once_record_each_once() {
+    if crate::stores::server().is_none() {
+        return;
+    }
+    let folder = Folder::on(On::Postgres);
+    folder.ok(&["export"]);
+    let rows = |name: &str| {
+        let more =
+            (0..2_000).map(|number| json!({ "id": uuid(number), "created_at": "2024-03-05" }));
+        folder.write(name, more.map(|more| item_with(&more)).collect::<String>());
+    };
+    let begin = |name: &str| {
+        rows(name);
+        folder.command(&["import", name, "--json", "--batch", "50"]).spawn().unwrap()
+    };
+    let mut created = 0;
+    for child in ["a.ndjson", "b.ndjson"].map(begin) {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let [rows, new, _, unchanged, _] = counts(&summary);
+        assert_eq!((rows, new + unchanged), (2_000, 2_000), "{summary}");
+        created += new;
+    }
+    assert_eq!(created, 2_000);
 }

@@ -109,7 +109,7 @@ impl NewTransfer {
             && self.expires_in_us == old.expires_in_us
             && self.execute_at == old.execute_at
             && self.created_at.is_none_or(|at| at == old.created_at)
-            && self.metadata == old.metadata
+            && self.metadata.means(&old.metadata)
     }
 }
 
