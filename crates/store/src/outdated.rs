@@ -2,7 +2,7 @@
 //! notes them, and they are indexed anew when the store is opened.
 
 use daybook_core::Transaction;
-use daybook_core::search::{Document, fold};
+use daybook_core::search::{Document, fold, without_iota_below};
 
 use crate::seal::{Keys, Seal, Sealed};
 use crate::verify::{Findings, seals};
@@ -39,6 +39,14 @@ impl Anew {
 /// Whether an entry of a dictionary was folded by an earlier version, and no search looks for it now.
 pub fn is_stale(entry: &str) -> bool {
     fold(entry) != entry
+}
+
+/// What an earlier version wrote of an item with iotas below letters, which it left out: words that are
+/// folded as today's, so that they stay in the dictionary. `None` for all other items.
+pub fn document(item: &Transaction) -> Option<Document> {
+    let metadata = without_iota_below(&item.metadata.to_string())?;
+    let metadata = serde_json::from_str(&metadata).ok()?;
+    Some(Document::of(&Transaction { metadata, ..item.clone() }))
 }
 
 /// Tells how many were indexed anew, if any.

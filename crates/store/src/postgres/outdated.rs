@@ -21,7 +21,7 @@ const WORDS: i64 = 4_000;
 /// Begins a transaction beside which nobody commits.
 fn begin() -> String {
     format!(
-        "begin; set local statement_timeout = 0; set local lock_timeout = 0; \
+        "begin isolation level read committed; set local statement_timeout = 0; set local lock_timeout = 0; \
          set local idle_in_transaction_session_timeout = 0; {}",
         Lock::Commit.take()
     )
@@ -40,8 +40,7 @@ pub async fn complete(target: &Target, seal: Option<&Seal>) -> Result<()> {
     let (mut last, mut items) = (Uuid::nil(), 0);
     loop {
         conn.batch(&begin()).await?;
-        // Another process may have finished meanwhile.
-        if !schema::is_there(&conn, OUTDATED).await? {
+        if !is_left(&conn).await? {
             conn.batch("rollback").await?;
             outdated::log(items, 0);
             return Ok(());
@@ -60,6 +59,13 @@ pub async fn complete(target: &Target, seal: Option<&Seal>) -> Result<()> {
     conn.batch("commit").await?;
     outdated::log(items, stale);
     Ok(())
+}
+
+/// Whether no other process has finished meanwhile. By the rows of the catalog: names may be looked up
+/// in what the connection knew of it before it waited for its turn.
+async fn is_left(conn: &Conn) -> Result<bool> {
+    let sql = "select 1 from pg_class where relname = $1 and pg_table_is_visible(oid)";
+    Ok(conn.query_opt(sql, &[&OUTDATED]).await?.is_some())
 }
 
 async fn page(conn: &Conn, after: Uuid) -> Result<Vec<Row>> {
