@@ -73,6 +73,10 @@ const BESIDE_COMMITS: &[(&str, &str, &str)] = &[
     ("*/copy.rs", "?", "another store's books, into a store that has none"),
     ("copy.rs", "copying", "how far a copy has come"),
     ("sqlite/schema.rs", "search", "settings of the index"),
+    ("*/outdated.rs", "outdated", "which items an earlier version indexed otherwise"),
+    ("*/outdated.rs", "words", "the dictionary of such items, as a commit writes it now"),
+    ("sqlite/outdated.rs", "search", "the index of such items, as a commit writes it now"),
+    ("postgres/outdated.rs", "transactions", "their index alone, as a commit writes it now"),
 ];
 
 /// Where routes are: those of the contract, and the pages that show it.

@@ -15,7 +15,7 @@ use crate::limits::{DOCUMENT_WORDS_MAX, SEARCH_CHARS_MAX, SEARCH_WORDS_MAX, WORD
 use crate::money::Currencies;
 use crate::transaction::{PRODUCTS, Transaction};
 
-pub use fold::fold;
+pub use fold::{fold, without_iota_below};
 pub use names::{Name, Names, Rule, exists, names};
 pub use typo::{Nearness, Typo};
 

@@ -129,6 +129,15 @@ pub fn require_current(name: &Path, found: i64, known: i64) -> Result<()> {
     }
 }
 
+/// Refuses books whose items are still to be indexed anew.
+pub fn require_indexed(name: &Path, is_outdated: bool) -> Result<()> {
+    if !is_outdated {
+        return Ok(());
+    }
+    let reason = "its items are not all indexed anew; run `daybook migrate` on it first";
+    Err(Error::CannotOpen { path: name.to_owned(), reason: reason.to_owned() })
+}
+
 pub fn refused(reason: String) -> Error {
     Error::CannotCopy { reason }
 }

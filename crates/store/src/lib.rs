@@ -9,6 +9,7 @@ mod fold;
 mod group;
 mod lease;
 mod options;
+mod outdated;
 mod page;
 mod postgres;
 mod postings;

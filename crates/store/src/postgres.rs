@@ -17,6 +17,7 @@ mod ledger;
 mod load;
 mod locks;
 mod merge;
+mod outdated;
 pub mod param;
 mod read;
 mod replica;
@@ -89,6 +90,7 @@ impl Postgres {
         schema::require_whole(&target.connect().await?, &target).await?;
         let ring = ring::open(&target, &options).await?;
         let seal = ring.as_ref().map(Ring::shared);
+        outdated::complete(&target, seal.as_deref()).await?;
         let pool = Arc::new(Pool::new(&target)?);
         let seq = Arc::new(AtomicI64::new(newest(&pool).await?));
         let replica = match &options.replica {

@@ -8,6 +8,7 @@ mod counts;
 mod follow;
 mod keys;
 mod ledger;
+mod outdated;
 mod pool;
 mod read;
 mod ring;
@@ -75,7 +76,7 @@ pub struct Sqlite {
 
 impl Sqlite {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let opened = schema::open(path)?;
+        let mut opened = schema::open(path)?;
         schema::require_whole(&opened.conn, path)?;
         let shared = Arc::new(Shared {
             seq: AtomicI64::new(opened.seq.0),
@@ -83,6 +84,7 @@ impl Sqlite {
             closing: AtomicBool::new(false),
         });
         let ring = ring::open(path, &opened.conn, &options)?;
+        outdated::complete(&mut opened.conn, ring.as_ref())?;
         let seal = ring.as_ref().map(Ring::shared);
         let pool = Pool::open(path, &options)?;
         let writing = Writing::new(path, opened, ring, Arc::clone(&shared), options.replies_kept)?;

@@ -35,6 +35,24 @@ pub fn fold(text: &str) -> String {
     folded.nfkd().filter(|c| !is_combining_mark(*c)).collect()
 }
 
+/// The text as versions folded it to which the iota below a letter was an accent as any other: without
+/// it. `None` when there is none.
+#[must_use]
+pub fn without_iota_below(text: &str) -> Option<String> {
+    let has_iota = |c: char| !c.is_ascii() && [c].into_iter().nfkd().any(|c| c == IOTA_BELOW);
+    text.contains(has_iota).then(|| {
+        let mut plain = String::with_capacity(text.len());
+        for c in text.chars() {
+            if has_iota(c) {
+                plain.extend([c].into_iter().nfkd().filter(|c| *c != IOTA_BELOW));
+            } else {
+                plain.push(c);
+            }
+        }
+        plain
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +73,14 @@ mod tests {
                 assert_eq!(fold(&folded), folded, "{text} {}", c.escape_unicode());
             }
         }
+    }
+
+    #[test]
+    fn only_iotas_below_letters_are_left_out() {
+        assert_eq!(without_iota_below("φως ΑΙ ι"), None);
+        let plain = without_iota_below("τῷ ᾳ α\u{345} ς é ＂").unwrap_or_default();
+        assert_eq!(fold(&plain), "τω α α σ e \"");
+        assert!(plain.contains('＂'), "what is no letter stays as it is");
     }
 
     #[test]

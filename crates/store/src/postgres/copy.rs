@@ -6,9 +6,10 @@ use super::connect::Conn;
 use super::locks::Lock;
 use super::param::{Atto, Param};
 use super::target::Target;
-use super::{schema, verify};
+use super::{outdated, schema, verify};
 use crate::codec::Columns;
 use crate::copy::{Column, Kind, Place, Row, Table, Value, refused};
+use crate::outdated::OUTDATED;
 use crate::{Options, Progress, Result, Verified, postings};
 
 type Array<'a> = Box<dyn Param + Send + 'a>;
@@ -26,6 +27,8 @@ impl Database {
         conn.batch(&Self::read()).await?;
         schema::require_current(&conn, &target).await?;
         schema::require_whole(&conn, &target).await?;
+        let is_outdated = schema::is_there(&conn, OUTDATED).await?;
+        crate::copy::require_indexed(target.name.as_ref(), is_outdated)?;
         Ok(Self { name: target.name, conn })
     }
 
@@ -42,6 +45,7 @@ impl Database {
             return Err(refused(format!("'{}' {what}", target.name)));
         }
         schema::migrate(&target).await?;
+        outdated::complete(&target, None).await?;
         Ok(Self { name: target.name, conn })
     }
 }

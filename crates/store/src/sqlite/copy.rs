@@ -6,10 +6,11 @@ use daybook_core::{EventSeq, Subject};
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-use super::{pool, schema, verify, write};
+use super::{outdated, pool, schema, verify, write};
 use crate::codec::sqlite::bytes;
 use crate::codec::{self, Columns};
 use crate::copy::{Column, Kind, Place, Row, Table, Value};
+use crate::outdated::OUTDATED;
 use crate::{Error, Progress, Result, Verified, postings};
 
 /// The page cache of the target in KiB: pages of indexes are written in no order.
@@ -38,12 +39,14 @@ impl File {
         conn.execute_batch(&Self::read())?;
         schema::require_current(&conn, path)?;
         schema::require_whole(&conn, path)?;
+        crate::copy::require_indexed(path, schema::is_there(&conn, OUTDATED)?)?;
         Ok(Self::new(path, conn, lock))
     }
 
     /// Opens a file to be filled, and makes it when it is not there.
     pub fn target(path: &Path) -> Result<Self> {
-        let schema::Opened { conn, lock, .. } = schema::open(path)?;
+        let schema::Opened { mut conn, lock, .. } = schema::open(path)?;
+        outdated::complete(&mut conn, None)?;
         conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
         conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         Ok(Self::new(path, conn, lock))

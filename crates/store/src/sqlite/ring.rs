@@ -174,6 +174,11 @@ impl Ring {
         Arc::clone(&self.seal)
     }
 
+    /// The keys of these numbers.
+    pub fn keys(&self, numbers: &BTreeSet<i64>) -> Result<Keys> {
+        keys(&self.conn, &self.seal, numbers, self.seal.known.now())
+    }
+
     pub fn opened<T: Sealed>(&self, found: T) -> Result<T> {
         opened(&self.conn, &self.seal, found, self.seal.known.now())
     }

@@ -7,6 +7,7 @@ use daybook_core::Transaction;
 use daybook_core::search::Document;
 
 use super::Findings;
+use crate::outdated;
 use crate::seal::{self, Keys, Seal, Sealed};
 use crate::{Error, Result};
 
@@ -34,7 +35,8 @@ pub fn document(
 }
 
 /// The words that an item of the past may have put into the dictionary: those of its open values too,
-/// if they were searched for then. Empty where that cannot be known.
+/// if they were searched for then, and those that earlier versions wrote. Empty where that cannot be
+/// known.
 pub fn past_documents(seal: Option<&Seal>, item: &Transaction, keys: &Keys) -> Vec<Document> {
     let Some(document) = document(&mut Findings::default(), seal, item, keys) else {
         return Vec::new();
@@ -43,7 +45,9 @@ pub fn past_documents(seal: Option<&Seal>, item: &Transaction, keys: &Keys) -> V
     if plain.open(keys).is_err() {
         return Vec::new();
     }
-    vec![document, Document::of(&plain)]
+    let mut documents = vec![document, Document::of(&plain)];
+    documents.extend(outdated::document(&plain));
+    documents
 }
 
 /// Names a value that does not open.

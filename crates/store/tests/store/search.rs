@@ -3,10 +3,12 @@
 mod model;
 
 use crate::chance::Chance;
-use crate::support::{Books, Fallible, On, change, read};
+use crate::sealing;
+use crate::support::{Books, Fallible, On, read};
 use daybook_core::TransactionId;
 use daybook_core::sample::{Sampler, Users};
 use daybook_core::{Action, Submission, Timestamp};
+use daybook_store::Options;
 use model::Item;
 use serde_json::{Value, json};
 
@@ -18,6 +20,9 @@ crate::support::every_store! {
     a_title_in_quotes_finds_its_item,
     a_changed_item_is_found_by_what_it_is_now,
     books_without_letters_of_words_with_digits_get_them,
+    items_of_earlier_versions_are_indexed_anew,
+    what_was_killed_while_it_indexed_anew_goes_on,
+    sealed_items_of_earlier_versions_are_indexed_anew_with_their_keys,
 }
 
 const ITEMS: usize = 140;
@@ -399,6 +404,204 @@ async fn a_changed_item_is_found_by_what_it_is_now(on: On) -> Fallible<()> {
     books.verified().await
 }
 
+/// Lets this migration and those behind it be made again.
+const FORGET: &str = "drop table if exists leases; \
+    delete from refinery_schema_history where version >= 8";
+
+/// Changes closed books behind the store's back.
+async fn alter(books: &Books, sql: &str) -> Fallible<()> {
+    match books.on {
+        On::Sqlite => Ok(books.file()?.execute_batch(sql)?),
+        On::Postgres | On::Pgbouncer => Ok(books.past().await?.batch_execute(sql).await?),
+    }
+}
+
+/// More items than one page of those that are indexed anew.
+const OLD_ITEMS: usize = 1_100;
+
+/// Books with items that earlier versions indexed otherwise, and one that they did not.
+async fn fill(books: &Books) -> Fallible<()> {
+    let other = |metadata: Value| {
+        json!({"user_id": "ana", "transaction_type": "p2p", "amount": 1,
+        "metadata": metadata})
+    };
+    let mut bodies = vec![
+        other(json!({"direction": "sent", "peer_name": "Γιώργος", "note": "φως"})),
+        other(json!({"direction": "sent", "peer_name": "Γιώργος", "note": "τῷ7"})),
+        other(json!({"direction": "sent", "peer_name": "Bob", "e": []})),
+        other(json!({"direction": "sent", "peer_name": "Bob", "e": {"f": {}}})),
+        other(json!({"direction": "sent", "peer_name": "Bob", "note": "plain"})),
+        json!({"user_id": "ana", "transaction_type": "withdrawal", "amount": 1,
+            "metadata": {"bank_name": "Chase", "iban": "DE89370400440532013000"}}),
+    ];
+    for n in bodies.len()..OLD_ITEMS {
+        let last = if n + 1 == OLD_ITEMS { "Ωμέγας" } else { "" };
+        bodies.push(json!({"user_id": "bob", "transaction_type": "other", "amount": 1,
+            "metadata": {"note": format!("ΦΩΣ {n}"), "more": last}}));
+    }
+    let parse = |body: &Value| Ok(Action::Record(books.parse(&body.to_string())?));
+    let actions = bodies.iter().map(parse).collect::<Fallible<Vec<_>>>()?;
+    books.store.commit(Submission { at: books.now(), key: None, atomic: true, actions }).await?;
+    let gone = other(json!({"direction": "sent", "peer_name": "Μάρκος", "note": "ᾳ"}));
+    let gone = books.record(&gone.to_string()).await?;
+    books.erase(gone).await?;
+    Ok(())
+}
+
+/// How many items each question finds.
+async fn asked(books: &Books) -> Fallible<Vec<Option<u64>>> {
+    let mut found = Vec::new();
+    for (user, filter, value) in [
+        ("ana", "search_query", "Γιώργος"),
+        ("ana", "search_query", "\"φως\""),
+        ("ana", "search_query", "φω"),
+        ("ana", "search_query", "τωι"),
+        ("ana", "search_query", "3000"),
+        ("ana", "search_query", "plain"),
+        ("ana", "peer_name", "Γιώργος"),
+        ("ana", "metadata.note", "φως"),
+        ("ana", "metadata.note[ne]", "φως"),
+        ("ana", "metadata.e[exists]", "true"),
+        ("ana", "metadata.e[exists]", "false"),
+        ("ana", "metadata.e.f[exists]", "true"),
+        ("bob", "search_query", "φως"),
+        ("bob", "metadata.note", "φως 700"),
+    ] {
+        let page = books.store.transactions(books.query(user, &[(filter, value)])?).await?;
+        found.push(page.total);
+    }
+    Ok(found)
+}
+
+/// Gives the rows of items that the index would have otherwise now something else, as an earlier version
+/// did, and the dictionary its words.
+async fn age(books: &Books) -> Fallible<()> {
+    let old = "metadata like '%Γ%' or metadata like '%Φ%' or metadata like '%τῷ%' \
+         or metadata like '%[]%' or metadata like '%{}%' or type = 'withdrawal'";
+    alter(
+        books,
+        &match books.on {
+            On::Sqlite => format!(
+                "delete from search where rowid in (select pos from transactions where {old}); \
+             insert into search (rowid, body) select pos, 'old' from transactions where {old};"
+            ),
+            On::Postgres | On::Pgbouncer => format!(
+                "update transactions set search = 'old' where {};",
+                old.replace("metadata", "metadata::text")
+            ),
+        },
+    )
+    .await?;
+    alter(
+        books,
+        "delete from words where word like '%σ' or word like 'τω%' or word like 'αι'; \
+         insert into words select \"user\", 'φως' from users; \
+         insert into words select \"user\", 'γιωργος' from users where name = 'ana'; \
+         insert into words select \"user\", 'μαρκος' from users where name = 'ana'; \
+         insert into words select \"user\", 'α' from users where name = 'ana'; \
+         insert into words select \"user\", 'τω0' from users where name = 'ana';",
+    )
+    .await
+}
+
+async fn items_of_earlier_versions_are_indexed_anew(on: On) -> Fallible<()> {
+    let mut books = Books::open(on).await?;
+    fill(&books).await?;
+    let new = asked(&books).await?;
+    assert!(new.iter().all(|found| found.is_some_and(|found| found > 0)), "{new:?}");
+    books.store.close().await;
+    age(&books).await?;
+    books.reopen().await?;
+    // Nothing is noted, so this is what was to be mended.
+    assert_ne!(asked(&books).await?, new);
+    assert!(books.differences().await?.len() > 1);
+    books.store.close().await;
+    alter(&books, FORGET).await?;
+    books.reopen().await?;
+    assert_eq!(asked(&books).await?, new);
+    let stale = "select count(*) || '' from words where word like '%ς'";
+    assert_eq!(read(&books, stale).await?, "0");
+    books.verified().await?;
+    // Items go on as any other.
+    for id in books.walk("ana", &[], "100").await? {
+        books.erase(id).await?;
+    }
+    books.verified().await
+}
+
+async fn what_was_killed_while_it_indexed_anew_goes_on(on: On) -> Fallible<()> {
+    let mut books = Books::open(on).await?;
+    fill(&books).await?;
+    let new = asked(&books).await?;
+    books.store.close().await;
+    age(&books).await?;
+    alter(&books, FORGET).await?;
+    // The database stops whoever comes to the last item.
+    let stop = match on {
+        On::Sqlite => {
+            "create trigger stop before insert on words when new.word = 'ωμεγασ' \
+             begin select raise(abort, 'killed'); end;"
+        }
+        On::Postgres | On::Pgbouncer => {
+            "create function stop() returns trigger language plpgsql as \
+             'begin raise exception ''killed''; end'; \
+             create trigger stop before insert on words for each row \
+             when (new.word = 'ωμεγασ') execute function stop();"
+        }
+    };
+    alter(&books, stop).await?;
+    assert!(daybook_store::open(&books.url, Options::default()).await.is_err());
+    let left: usize = read(&books, "select count(*) || '' from outdated").await?.parse()?;
+    assert!(left > 0 && left < OLD_ITEMS - 500, "{left}");
+    let nowhere = format!("{}-copy", books.url);
+    let refused = daybook_store::copy(&books.url, &nowhere, 1, &|_, _| {}, &|_, _| {}).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("daybook migrate")));
+    alter(
+        &books,
+        match on {
+            On::Sqlite => "drop trigger stop",
+            On::Postgres | On::Pgbouncer => "drop trigger stop on words; drop function stop",
+        },
+    )
+    .await?;
+    // Two at once do no harm where there may be two.
+    if on == On::Sqlite {
+        books.reopen().await?;
+    } else {
+        let url = books.url.clone();
+        let also = daybook_store::open(&url, Options::default());
+        let (also, reopened) = tokio::join!(also, books.reopen());
+        reopened?;
+        also?.close().await;
+    }
+    assert_eq!(asked(&books).await?, new);
+    books.verified().await
+}
+
+async fn sealed_items_of_earlier_versions_are_indexed_anew_with_their_keys(on: On) -> Fallible<()> {
+    let keys = || sealing::sealing(sealing::masters(sealing::ONE, &[]), &["card.nickname"], true);
+    let mut books = Books::open(on).await?;
+    sealing::reopen(&mut books, keys()).await?;
+    let item = json!({"user_id": "ana", "transaction_type": "card", "amount": 1,
+        "metadata": {"merchant_name": "Φως", "nickname": "Σίσυφος"}});
+    let id = books.record(&item.to_string()).await?;
+    books.store.close().await;
+    age(&books).await?;
+    alter(&books, "delete from words").await?;
+    alter(&books, FORGET).await?;
+    let notes = "select count(*) || '' from outdated";
+    let without = Options { without_keys: true, ..Options::default() };
+    sealing::reopen(&mut books, without).await?;
+    assert_eq!(read(&books, notes).await?, "1");
+    books.verified().await?;
+    sealing::reopen(&mut books, keys()).await?;
+    for text in ["φως", "Σίσυφος"] {
+        assert_eq!(books.ids("ana", &[("search_query", text)]).await?, [id], "{text}");
+    }
+    assert!(read(&books, notes).await.is_err(), "notes are left");
+    books.verified().await
+}
+
 async fn books_without_letters_of_words_with_digits_get_them(on: On) -> Fallible<()> {
     let mut books = Books::open(on).await?;
     // So many users that the number of some has two digits in base 36.
@@ -409,17 +612,9 @@ async fn books_without_letters_of_words_with_digits_get_them(on: On) -> Fallible
     }
     let all = "select count(*) || '' from words";
     let before = read(&books, all).await?;
-    let url = books.url.split('?').next().unwrap_or_default().to_owned();
     books.store.close().await;
-    let taken = "delete from words where word like '%0'";
-    // This migration and those behind it are made again.
-    let forgotten = "delete from refinery_schema_history where version >= 8";
-    for sql in [taken, "drop table if exists leases", forgotten] {
-        match on {
-            On::Sqlite => books.file()?.execute(sql, []).map(drop)?,
-            On::Postgres | On::Pgbouncer => change(&url, sql).await.map(drop)?,
-        }
-    }
+    alter(&books, "delete from words where word like '%0'").await?;
+    alter(&books, FORGET).await?;
     books.reopen().await?;
     assert_eq!(read(&books, all).await?, before);
     for n in [0, 39] {
