@@ -79,6 +79,9 @@ async fn what_is_shown_is_found() {
                           "metadata": metadata});
         recorded.push(api.record(item).await["id"].as_str().expect("an id").to_owned());
     }
+    // An IBAN is sensitive: where it is sealed, no words of it are in the index.
+    let is_sealed = std::env::var("TEST_SEALED").is_ok_and(|value| value == "1");
+    let of_iban: &[usize] = if is_sealed { &[] } else { &[2] };
     for (text, expected) in [
         ("card+payment", &[0][..]),
         ("%22Card+payment%22", &[0]),
@@ -89,9 +92,9 @@ async fn what_is_shown_is_found() {
         ("%22from+ana%22", &[1]),
         ("Withdrawal+to+Chase", &[2]),
         ("%22withdrawal+to+chase%22", &[2]),
-        ("3000", &[2]),
+        ("3000", of_iban),
         ("inv", &[4]),
-        ("de", &[2]),
+        ("de", of_iban),
         ("%CF%86%CF%89%CF%82", &[4]),
         ("%22bottl%22", &[]),
         ("%22Bottle%22", &[0]),
