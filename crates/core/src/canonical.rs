@@ -1,4 +1,4 @@
-//! What a JSON text means, as bytes: two texts that say the same have the same bytes, however they order
+//! The canonical form of a JSON text: two texts that mean the same have the same bytes, however they order
 //! members, write numbers, escape letters or use whitespace; two that do not never have.
 //!
 //! | value | bytes |
@@ -11,7 +11,7 @@
 //! | an object | `{`, its members, sorted, `}` |
 //! | what is no JSON, as one of several items | `!`, its length as eight bytes, its text |
 
-/// How deep values may be nested; all that is accepted anywhere is nested less.
+/// The deepest nesting that is read; every body that is accepted is nested less.
 const DEPTH_MAX: usize = 32;
 /// The most digits of an exponent that is counted with.
 const EXPONENT_DIGITS_MAX: usize = 15;
@@ -49,7 +49,7 @@ struct Writer<'a> {
     text: &'a str,
     at: usize,
     out: Vec<u8>,
-    /// Where the members begin and end that objects have so far, in `out`; the innermost object last.
+    /// The beginnings and ends in `out` of the members of each open object, the innermost last.
     members: Vec<(usize, usize)>,
 }
 

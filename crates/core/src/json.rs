@@ -144,7 +144,7 @@ impl Json {
         }
     }
 
-    /// Whether two values mean the same: the order of keys says nothing, and numbers are compared
+    /// Compares two values by their meaning: the order of keys says nothing, and numbers are compared
     /// by their value.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {

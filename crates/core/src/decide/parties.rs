@@ -61,7 +61,7 @@ impl Parties {
         let earliest = self.earliest();
         match said {
             None => Ok(at.max(earliest)),
-            // What an entry has is past, also where the clock that says `at` is behind.
+            // The time of an entry is past, also where the clock that says `at` is behind.
             Some(said) if said > at.max(earliest) => Err(Rejection::InFuture),
             Some(said) if said < earliest => {
                 let late =

@@ -11,7 +11,7 @@
 //! | final | another final status, side, amount or currency | refused | refused |
 //! | any | the same in all of these, or both pending | ignored | refused |
 //!
-//! What is newer updates the item unless its status cannot follow; what is older is ignored. The
+//! A newer record updates the item unless its status cannot follow; an older one is ignored. The
 //! names and the type of a record never change. `docs/records.md` says the same for clients.
 
 use std::cmp::Ordering;

@@ -13,7 +13,7 @@ const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
 impl Transaction {
-    /// What people read about the item. A text of which nothing can be seen is as good as none.
+    /// The texts for people about the item. A text of which nothing can be seen is left out.
     #[must_use]
     pub fn display(&self) -> Display {
         let Display { title, subtitle, category, merchant, card } = self.kind().display(self);
@@ -45,7 +45,7 @@ fn cleaned(text: String) -> String {
     if is_clean(&text) { text } else { cut(visible(&text)) }
 }
 
-/// Whether a text is fit as it is, as most are.
+/// Tells whether a text can be shown as it is, as most can.
 fn is_clean(text: &str) -> bool {
     let is_plain = |c: char| match c {
         ' '..='~' => true,
@@ -99,7 +99,7 @@ fn is_hidden(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a character belongs to the one before it, so that no cut comes between.
+/// Tells whether a character belongs to the one before it, so that a text is not cut between them.
 fn goes_on(c: char) -> bool {
     is_combining_mark(c)
         || is_joiner(c)

@@ -1,4 +1,4 @@
-//! What titles and subtitles say beside values. Searches find an item by these words without an
+//! The words of titles and subtitles that stand beside values. Searches find an item by these words without an
 //! entry of the index: a label says of which facts its words follow.
 
 use std::borrow::Cow;

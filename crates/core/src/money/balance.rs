@@ -44,7 +44,7 @@ impl Balance {
         self.0.checked_sub(I256::new(amount.0)).map(Self)
     }
 
-    /// Whether an account may have this balance.
+    /// Tells whether an account may have this balance.
     #[must_use]
     pub fn is_in_range(self, account: AccountId) -> bool {
         let end = I256::new(Amount::END);
